@@ -8,6 +8,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dashboard.web.broadcaster import EventBroadcaster
+from dashboard.web.connections import LimitedProtocol
 from dashboard.web.event_stream import Hub
 from tests.simulators.broker import free_port
 from tests.waiting import until
@@ -28,6 +29,7 @@ class PageServer:
                 host="127.0.0.1",
                 port=self.port,
                 interface="asgi3",
+                http=LimitedProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -35,6 +37,11 @@ class PageServer:
             )
         )
         self._thread = threading.Thread(target=asyncio.run, args=[self._serve()])
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+        return len(self._server.server_state.connections)
 
     async def _serve(self) -> None:
         self._hub.attach(asyncio.get_running_loop())

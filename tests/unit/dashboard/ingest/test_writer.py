@@ -20,6 +20,7 @@ from dashboard.ingest.writer import (
 )
 from dashboard.messages import Image, Message, Record, Sender
 from models.topics import StationTopics
+from tests.simulators.postgresql import PostgresqlServer, require_postgresql
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
 from tests.waiting import until
@@ -263,3 +264,31 @@ def test_large_alerts_of_one_station_keep_no_alert_of_another_away(
     until(lambda: 20 in small.acked, "every alert of the other station is stored")
     assert small.writer.failure == ""
     assert "no_room" in small.writer.alarm
+
+
+@pytest.mark.fault(73)
+def test_postgresql_that_crashes_and_comes_back_loses_and_doubles_nothing() -> None:
+    require_postgresql()
+    server = PostgresqlServer()
+    server.start()
+    file = HistoryFile(server.new_database())
+    ledger = Ledger(file)
+    ledger.start()
+    try:
+        for seq in range(1, 4):
+            ledger.send(seq, alert(seq))
+        until(lambda: 3 in ledger.acked, "they are committed")
+        server.stop("immediate")
+        for seq in range(4, 400):  # more than one batch
+            ledger.send(seq, alert(seq))
+        until(lambda: ledger.writer.failure, "the failure is reported")
+        assert max(ledger.receipts) == 3, "nothing is acknowledged meanwhile"
+        server.start()
+        until(lambda: 399 in ledger.acked, "all are committed and acknowledged", 60)
+        assert sorted(ledger.receipts) == list(range(1, 400))
+        assert ledger.writer.failure == ""
+        assert file.history.totals(0)["alerts"] == 399
+    finally:
+        ledger.writer.stop()
+        file.close()
+        server.remove()

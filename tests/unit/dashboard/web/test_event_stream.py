@@ -1,7 +1,12 @@
+"""Pages that follow the live events."""
+
 import asyncio
+import socket
+import urllib.request
 
 import pytest
 
+from dashboard.web import api, connections, event_stream
 from dashboard.web.event_stream import (
     MAX_PER_ADDRESS,
     QUEUE_EVENTS,
@@ -10,6 +15,12 @@ from dashboard.web.event_stream import (
     LiveEvent,
     as_sse,
 )
+from tests.simulators.page_server import PageServer
+from tests.unit.dashboard.sim_site import SimSite
+from tests.waiting import until
+
+FILLER = LiveEvent("review", "x" * 300_000)
+LIMIT_S = 30.0
 
 
 def event(n: int) -> LiveEvent:
@@ -128,3 +139,37 @@ def test_states_are_made_only_for_open_pages() -> None:
     hub.join(is_brief=True)
     assert hub.has_viewers(is_brief=True)
     assert not hub.has_viewers(is_brief=False)
+
+
+@pytest.mark.fault(69)
+def test_page_that_reads_nothing_is_closed_and_gets_what_it_missed_later(
+    site: SimSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "QUEUE_EVENTS", 8)
+    monkeypatch.setattr(api, "SSE_SEND_LIMIT_S", 0.2)
+    monkeypatch.setattr(connections, "UNREAD_LIMIT_S", 0.2)
+
+    def fill() -> int:
+        site.hub.publish_from_thread([FILLER])
+        return site.hub.dropped
+
+    seen, later = site.add(1), [2, 3, 4]
+    cursor = site.file.history.newest()
+    token = site.logins.first_run_token
+    with PageServer(site.app, site.hub, site.broadcaster) as server:
+        with socket.create_connection(("127.0.0.1", server.port), LIMIT_S) as dead:
+            head = f"GET /api/events?after={cursor} HTTP/1.1\r\nHost: localhost\r\n"
+            dead.sendall(f"{head}Authorization: Bearer {token}\r\n\r\n".encode())
+            until(lambda: site.hub.viewers == 1, "it follows")
+            until(fill, "what waits for it is limited")
+            assert site.hub.viewers == 0
+            until(lambda: server.connections == 0, "its connection is cut")
+        missed = [site.add(seq) for seq in later]
+        request = urllib.request.Request(f"{server.url}/api/events")  # noqa: S310
+        request.add_header("last-event-id", str(cursor))
+        with urllib.request.urlopen(request, timeout=LIMIT_S) as stream:  # noqa: S310
+            text = ""
+            while text.count("event: alert") < len(later) or not text.endswith("\n\n"):
+                text += stream.readline().decode().replace("\r", "")
+    assert [text.index(each) for each in missed] == sorted(map(text.index, missed))
+    assert seen not in text
