@@ -27,6 +27,7 @@ from edge.control.signals import StopSignal
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.home_assistant import HomeAssistantDiscovery
 from edge.delivery.outbox.outbox import Outbox
+from edge.delivery.published_cameras import PublishedCameras
 from edge.delivery.publisher import Publisher
 from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_set import CameraSet, check_labels
@@ -179,6 +180,7 @@ class _Daemon:
             settings.model, model.in_force.sha256, _streams_max(cameras)
         )
         self._models = self._build_model_control()
+        self._published_cameras = self._build_published_cameras(topics)
         status = self._build_status(boot_id, version, thermal)
         self._status_reporter = StatusReporter(
             settings.health,
@@ -228,6 +230,8 @@ class _Daemon:
             ),
             trial=lambda: self._models.report,
             flashing=lambda: self._model_watcher.flashing,
+            in_trial=lambda: self._model_watcher.in_trial,
+            check_retired=self._published_cameras.check,
             temperature_c=lambda: thermal.hottest_c,
         )
 
@@ -238,11 +242,21 @@ class _Daemon:
         return HomeAssistantDiscovery(
             settings.home_assistant,
             topics,
-            lambda: [camera.name for camera in self._cameras.cameras],
+            self._camera_names,
+            lambda: self._published_cameras.gone,
             version,
             settings.outbox.path.parent,
             self._publisher,
         )
+
+    def _build_published_cameras(self, topics: StationTopics) -> PublishedCameras:
+        folder = self._configuration.settings.outbox.path.parent
+        return PublishedCameras(
+            topics, self._camera_names, folder, self._publisher, self._outbox.depth
+        )
+
+    def _camera_names(self) -> list[str]:
+        return [camera.name for camera in self._cameras.cameras]
 
     def _build_watchdog(self) -> WatchdogReporter:
         return WatchdogReporter(
@@ -276,6 +290,7 @@ class _Daemon:
         self._metrics_server.start()
         clean_up.callback(self._metrics_server.stop)
         self._publisher.start()
+        self._published_cameras.start()
         self._home_assistant.start()
         self._recorder.start()
         self._model_watcher.start()
@@ -323,7 +338,9 @@ class _Daemon:
         limit_s = min(SHUTDOWN_LIMIT_S / 2, left_s) if self._stop else DRAIN_LIMIT_S
         self._home_assistant.stop()
         self._show_progress(self._status_reporter.progress_line())
-        self._publisher.stop(self._status_reporter.stop(), limit_s)
+        last_status = self._status_reporter.stop()
+        self._published_cameras.stop()
+        self._publisher.stop(last_status, limit_s)
         signal_number = self._stop.signal_number
         logger.info(
             "stopped reason=%s undelivered=%d not_written=%d seconds=%.1f",
@@ -424,6 +441,7 @@ class _Daemon:
             reason = "a reload changed or removed its camera"
             self._pipeline.abandon_parts(channel, reason)
         self._pipeline.swap_channels(self._cameras.channels)
+        self._published_cameras.start()
         self._home_assistant.start()
         if reconnects:
             self._publisher.renew(new.broker)

@@ -42,13 +42,17 @@ def camera_removal(topics: StationTopics, camera: str) -> bytes:
 
     It is not to be retained: the station's own message describes what is left.
     """
-    components = {
-        f"{camera}-{part}": {"platform": platform}
-        for part, platform in CAMERA_PLATFORMS.items()
-    }
     document = {
         "device": {"identifiers": [device_identity(topics)]},
         "origin": {"name": "graftline"},
-        "components": components,
+        "components": removed_components(camera),
     }
     return json.dumps(document).encode()
+
+
+def removed_components(camera: str) -> dict[str, dict[str, object]]:
+    """Return the components of a camera as Home Assistant removes them."""
+    return {
+        f"{camera}-{part}": {"platform": platform}
+        for part, platform in CAMERA_PLATFORMS.items()
+    }

@@ -19,7 +19,11 @@ from pathlib import Path
 from edge.config.monitoring import HomeAssistantSettings
 from edge.delivery.publisher import Publisher
 from models.files import read_regular, write_atomically
-from models.home_assistant import device_identity, discovery_topic
+from models.home_assistant import (
+    device_identity,
+    discovery_topic,
+    removed_components,
+)
 from models.messages import CameraState, DaemonState
 from models.topics import StationTopics
 
@@ -31,15 +35,24 @@ logger = logging.getLogger(__name__)
 
 
 def build_discovery(
-    topics: StationTopics, cameras: Sequence[str], version: str
+    topics: StationTopics,
+    cameras: Sequence[str],
+    version: str,
+    gone: Sequence[str] = (),
 ) -> bytes:
-    """Return the discovery message of a station."""
+    """Return the discovery message of a station.
+
+    Args:
+        gone: Cameras whose components are removed.
+    """
     identity = device_identity(topics)
     components = _station(topics)
     for camera in cameras:
         components |= _camera(topics, camera)
     for name, component in components.items():
         component["unique_id"] = f"{identity}-{name}"
+    for camera in gone:
+        components |= removed_components(camera)
     is_online = " or ".join(f"value_json.state == '{state.value}'" for state in ONLINE)
     document = {
         "device": {
@@ -128,6 +141,7 @@ class HomeAssistantDiscovery:
 
     Args:
         cameras: Returns the names of the cameras in force.
+        gone: Returns those that were published and are not in force any more.
         folder: For the file that keeps the topic.
         publisher: Publishes the message at each connect.
     """
@@ -137,13 +151,15 @@ class HomeAssistantDiscovery:
         settings: HomeAssistantSettings,
         topics: StationTopics,
         cameras: Callable[[], Sequence[str]],
+        gone: Callable[[], Sequence[str]],
         version: str,
         folder: Path,
         publisher: Publisher,
     ) -> None:
         self._settings, self._publisher = settings, publisher
         self._topic = discovery_topic(settings.prefix, topics)
-        self._topics, self._cameras, self._version = topics, cameras, version
+        self._topics, self._version = topics, version
+        self._cameras, self._gone = cameras, gone
         self._topic_file = folder / TOPIC_FILE
         self._is_removed = False
 
@@ -157,7 +173,9 @@ class HomeAssistantDiscovery:
             logger.info("home_assistant_taken_back topic=%s", before)
         if wanted:
             self._keep_topic(wanted)
-            content = build_discovery(self._topics, self._cameras(), self._version)
+            content = build_discovery(
+                self._topics, self._cameras(), self._version, self._gone()
+            )
             self._publisher.publish_retained(wanted, content)
 
     def stop(self) -> None:

@@ -72,6 +72,7 @@ class ModelWatcher:
         fault: Why the model that flashing switched to does not run, or would not after
             a restart; empty = it runs.
         flashing: Which package is in trial, or why the last one was rolled back.
+        in_trial: Whether a package is in trial.
         order: The trial that is ordered now; None = there is none.
         running: SHA-256 of the package that is to run, the trial aside.
     """
@@ -84,6 +85,7 @@ class ModelWatcher:
         platform: Callable[[], Platform] = this_platform,
     ) -> None:
         self.fault = self.flashing = ""
+        self.in_trial = False
         self.order: TrialOrder | None = None
         self.running = running
         self._settings, self._streams_max = settings, streams_max
@@ -184,6 +186,7 @@ class ModelWatcher:
 
     def _read_flashing(self) -> str:
         record = read_or_none(self._slot.state, SlotRecord)
+        self.in_trial = record is not None and record.state is SlotState.TRIAL
         if record is None:
             return ""
         name = record.package or record.package_sha256[:12]

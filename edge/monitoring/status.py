@@ -61,7 +61,10 @@ class DaemonStatus:
     trial: Callable[[], TrialReport | None] = lambda: None
     # which package is in trial, or why the last one was rolled back
     flashing: Callable[[], str] = str
+    in_trial: Callable[[], bool] = bool
     temperature_c: Callable[[], float | None] = lambda: None
+    # called once a second: retires the cameras that are gone
+    check_retired: Callable[[], None] = lambda: None
 
     @property
     def channels(self) -> tuple[CameraChannel, ...]:
@@ -91,7 +94,9 @@ class DaemonStatus:
             stream=self.outbox.stream,
             outbox_depth=self.waiting(),
             at=datetime.now(UTC),
+            at_ns=time.monotonic_ns(),
             flashing=self.flashing(),
+            in_trial=self.in_trial(),
             clock_synchronized=is_clock_synchronized(),
             temperature_c=self.temperature_c(),
             proof=self.pipeline.model.proof,
@@ -189,6 +194,7 @@ class StatusReporter:
         names = {channel.camera.name for channel in status.channels}
         for name in self._published_of.keys() - names:
             self._publish_removed(name)
+        status.check_retired()
 
     def _publish_station(self) -> None:
         status = self._status.station_status(self.state)

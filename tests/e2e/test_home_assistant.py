@@ -140,9 +140,16 @@ def test_announcement_is_retained_and_removed_when_disabled(
         assert pc.run(camera)[0] == 0
         assert TOPIC in retained(broker.port)
         pc.tables = ENABLED + 'prefix = "house/two"\n'
+        camera = camera_table("renamed", "a.avi", fps=100.0)
         assert pc.run(camera)[0] == 0
-        topics = [t for t in retained(broker.port) if t.endswith("/config")]
+        kept = retained(broker.port)
+        topics = [t for t in kept if t.endswith("/config")]
         assert topics == [TOPIC.replace("homeassistant", "house/two")]
+        parts = json.loads(kept[topics[0]])["components"]
+        assert parts["renamed-state"]["unique_id"]
+        assert parts["belt-state"] == {"platform": "sensor"}, "it is removed there"
+        cameras = {t.split("/")[5] for t in kept if "/camera/" in t}
+        assert cameras == {"renamed"}
         pc.tables = ""
         assert pc.run(camera)[0] == 0
         assert not [t for t in retained(broker.port) if t.endswith("/config")]

@@ -55,7 +55,10 @@ def discovery(
 ) -> HomeAssistantDiscovery:
     settings = HomeAssistantSettings(enabled=enabled, prefix=prefix)
     cameras = lambda: ["top"]  # noqa: E731 - one line
-    return HomeAssistantDiscovery(settings, TOPICS, cameras, "1", folder, publisher)
+    gone = lambda: ["side"]  # noqa: E731
+    return HomeAssistantDiscovery(
+        settings, TOPICS, cameras, gone, "1", folder, publisher
+    )
 
 
 def test_every_entity_has_an_id_of_its_own() -> None:
@@ -76,7 +79,11 @@ def test_message_is_published_and_its_topic_kept(
     discovery(publisher, tmp_path, enabled=True).start()
     ((topic, payload),) = publisher.published
     assert topic == TOPIC
-    assert json.loads(payload)["device"]["name"] == "plant line-1 station-1"
+    document = json.loads(payload)
+    assert document["device"]["name"] == "plant line-1 station-1"
+    parts = document["components"]
+    assert parts["top-image"]["unique_id"]
+    assert parts["side-image"] == {"platform": "image"}, "it is removed"
     assert (tmp_path / TOPIC_FILE).read_text() == f"{TOPIC}\n"
 
 

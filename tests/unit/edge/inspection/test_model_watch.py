@@ -298,6 +298,7 @@ def test_status_says_what_flashing_did(
     watcher = slot.watcher()
     watcher.check()
     assert watcher.flashing == flashing
+    assert watcher.in_trial == (state is SlotState.TRIAL)
 
 
 def test_slot_without_a_record_says_nothing(tmp_path: Path) -> None:
