@@ -34,6 +34,13 @@ CHROMIUM_ARGUMENTS = [
 LIMIT_MS = 15_000
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 JPEG = picture(1)
+ROWS_KEPT = 40
+HIDE = """
+isHidden => {
+  Object.defineProperty(document, 'hidden', { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}
+"""
 PLACES = [(40.0 + 90 * n, 40.0, 100.0 + 90 * n, 90.0) for n in range(6)]
 
 
@@ -127,6 +134,15 @@ def _pages_are_sound(plant: Plant) -> Iterator[None]:
     assert not complaints
 
 
+def with_short_lists(route: Route) -> None:
+    """Serve the script of the list with limits that a test reaches."""
+    answer = route.fetch()
+    script = answer.text().replace("ROWS_MAX = 600", "ROWS_MAX = 80")
+    script = script.replace("ROWS_KEPT = 300", f"ROWS_KEPT = {ROWS_KEPT}")
+    assert "ROWS_MAX = 80" in script
+    route.fulfill(response=answer, body=script)
+
+
 def rows(page: Page) -> Locator:
     return page.locator("#alerts .alert-row:visible")
 
@@ -199,6 +215,66 @@ def test_new_alerts_wait_while_somebody_reads_further_down(plant: Plant) -> None
         "#alerts .alert-row", "all => all.map(each => Number(each.dataset.n))"
     )
     assert numbers == sorted(numbers, reverse=True)
+
+
+def numbers(page: Page) -> list[int]:
+    """Return the cursors of all rows, in the order of the list."""
+    found: list[int] = page.eval_on_selector_all(
+        "#alerts .alert-row", "all => all.map(each => Number(each.dataset.n))"
+    )
+    return found
+
+
+def test_list_has_no_holes_whatever_arrives_while_older_alerts_are_loaded(
+    plant: Plant,
+) -> None:
+    plant.alerts("hole-less", 110)
+    page = plant.open("/alerts?class=nothing")
+    page.route("**/js/alerts/list.js", with_short_lists)
+    kept: list[Route] = []
+    page.route(
+        "**/api/alert-list?*before=*",
+        lambda route: route.continue_() if kept else kept.append(route),
+    )
+    page.goto(f"{plant.dashboard.url}/alerts?class=hole-less&group=no")
+    expect(page.locator("#live")).to_have_attribute("data-live", "yes")
+    expect(rows(page)).to_have_count(50)
+    page.evaluate("document.getElementById('older').click()")  # without scrolling
+    until(lambda: page.evaluate("1") and kept, "the request is under way")
+    plant.alerts("hole-less", 40)
+    expect(rows(page)).to_have_count(ROWS_KEPT)  # the oldest rows made room
+    kept[0].continue_()
+    expect(rows(page)).not_to_have_count(ROWS_KEPT)
+    while page.locator("#older").is_visible():
+        count = len(numbers(page))
+        page.evaluate("document.getElementById('older').click()")
+        page.wait_for_function(
+            "count => document.querySelectorAll('#alerts .alert-row').length > count"
+            " || document.getElementById('older').hidden",
+            arg=count,
+        )
+    found = numbers(page)
+    assert found == sorted(found, reverse=True)
+    assert len(found) == 150
+    assert found[0] - found[-1] == 149
+
+
+def test_tab_that_was_asleep_shows_every_alert_of_its_filter(plant: Plant) -> None:
+    page = plant.open("/alerts?class=nothing")
+    page.clock.install()
+    page.goto(f"{plant.dashboard.url}/alerts?class=asleep&group=no")
+    expect(page.locator("#live")).to_have_attribute("data-live", "yes")
+    plant.alerts("asleep", 2)
+    expect(rows(page)).to_have_count(2)
+    page.evaluate(HIDE, True)
+    page.clock.fast_forward(11_000)  # it gives its connection back
+    plant.alerts("asleep", 7)
+    plant.alerts("other-class", 3)
+    page.evaluate(HIDE, False)
+    expect(rows(page)).to_have_count(9)
+    expect(titles(page)).to_have_text(["asleep"] * 9)
+    page.reload()
+    expect(rows(page)).to_have_count(9)
 
 
 def test_alerts_of_one_tool_are_one_row_that_opens(plant: Plant) -> None:

@@ -84,6 +84,7 @@ async function fetchArrived() {
   askedAt = performance.now();
   try {
     const found = await fetchJson(`/api/alert-list?${query}&arrived=${newest}`);
+    if (Number(found.newest) < Number(newest)) return void location.reload(); // another history
     newest = String(found.newest);
     addLinks(found.links);
     take(found.alerts);
@@ -95,8 +96,7 @@ async function fetchArrived() {
 }
 
 function take(alerts) {
-  // Below the last page it comes with its page.
-  const wanted = alerts.filter((alert) => !rows.has(String(alert.n)) && (!resume || isBefore(alert.key, resume)));
+  const wanted = alerts.filter((alert) => !rows.has(String(alert.n)) && isAbove(alert));
   if (!wanted.length) return;
   if (scrollY < AT_TOP_PX && !held.length) {
     show(wanted, { areNew: true });
@@ -108,10 +108,13 @@ function take(alerts) {
   byId("new-bar").hidden = false;
 }
 
+/** Whether an alert is above the last page; one that is below it comes with its page. */
+const isAbove = (alert) => !resume || isBefore(alert.key, resume);
+
 function showHeld() {
   if (held.length > HELD_MAX) return void location.reload();
   byId("new-bar").hidden = true;
-  show(held.splice(0), { areNew: true });
+  show(held.splice(0).filter(isAbove), { areNew: true });
   scrollTo({ top: 0 });
   forgetOldest();
 }
@@ -171,14 +174,19 @@ function wireOlder() {
 async function loadOlder() {
   if (isLoading || !resume) return;
   isLoading = true;
-  const before = rows.size;
   try {
-    for (let count = 0; resume && rows.size === before && count < SEARCHES_MAX; count += 1) {
-      const found = await fetchJson(`/api/alert-list?${query}&before=${resume}`);
+    let isDone = false;
+    for (let count = 0; resume && !isDone && count < SEARCHES_MAX; count += 1) {
+      const from = resume;
+      const found = await fetchJson(`/api/alert-list?${query}&before=${from}`);
+      // Rows were removed meanwhile: this page does not go on where the list ends now.
+      if (resume !== from) continue;
       resume = found.resume;
       addLinks(found.links);
+      const before = rows.size;
       show(found.alerts.filter((alert) => !rows.has(String(alert.n))));
-      const isEmpty = resume && rows.size === before;
+      isDone = rows.size !== before;
+      const isEmpty = resume && !isDone;
       say(byId("searched"), isEmpty ? t("alerts.searched_to", { time: found.searched_to }) : "");
     }
   } catch (error) {
