@@ -148,9 +148,7 @@ class LimitedProtocol(H11Protocol):
         self._awaited = state
         limits_s = {h11.IDLE: REQUEST_LIMIT_S, h11.SEND_BODY: BODY_LIMIT_S}
         if state in limits_s:
-            self._deadline = self.loop.call_later(
-                limits_s[state], self.transport.abort
-            )
+            self._deadline = self.loop.call_later(limits_s[state], self.transport.abort)
 
     def _stop_deadline(self) -> None:
         self._awaited = None

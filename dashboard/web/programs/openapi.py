@@ -2,7 +2,7 @@
 
 A handler's docstring starts with its address and what it does, for example
 ``GET /api/alerts?limit=50``; the keys of the query there are its parameters, and its
-body is the pydantic model that the handler reads.
+body is the pydantic model that the handler reads. Answers are in ``answers``.
 
 Source:
     https://spec.openapis.org/oas/v3.1.1.html
@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard.access.roles import Role
 from dashboard.history.queries import Json
+from dashboard.web.programs.answers import ANSWERS, CREATING
 
 VERSION: Final = "3.1.0"
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)(:\w+)?\}")
@@ -96,7 +97,7 @@ def _operation(method: str, path: str, route: Route, schemas: Json) -> Json:
             *(_path_parameter(name, kind) for name, kind in names),
             *(_query_parameter(key) for key in _keys_of(addresses)),
         ],
-        "responses": _responses(method, path, role),
+        "responses": _responses(method, path, role, schemas),
         "security": [{"token": []}, {"session": []}] if role is not None else [],
         "x-role": role.name.lower() if role is not None else "public",
     }
@@ -139,7 +140,7 @@ def _query_parameter(name: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
-def _responses(method: str, path: str, role: Role | None) -> Json:
+def _responses(method: str, path: str, role: Role | None, schemas: Json) -> Json:
     is_page = not path.startswith(("/api/", "/healthz"))
     media = next(
         (kind for end, kind in _MEDIA_TYPES.items() if path.endswith(end)),
@@ -151,7 +152,11 @@ def _responses(method: str, path: str, role: Role | None) -> Json:
     refusals = {"400": "A value does not fit.", "503": "It cannot be answered now."}
     if role is not None:
         refusals |= {"401": "Log in first.", "403": "The role is too low."}
-    found: Json = {"200": {"description": "Done.", "content": {media: {}}}}
+    answer = ANSWERS.get((method, path))
+    content = {"schema": _reference(answer, schemas)} if answer else {}
+    found: Json = {"200": {"description": "Done.", "content": {media: content}}}
+    if (method, path) in CREATING:
+        found["201"] = found.pop("200")
     for status, text in sorted(refusals.items()):
         found[status] = {"description": text, "content": error}
     return found
@@ -177,7 +182,10 @@ def _body_of(endpoint: Callable[..., object]) -> type[BaseModel] | None:
 
 def _reference(body: type[BaseModel], schemas: Json) -> Json:
     """Put the schema of a model and those that it needs into the components."""
-    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = body.model_json_schema(
+        mode="serialization" if body in ANSWERS.values() else "validation",
+        ref_template="#/components/schemas/{model}",
+    )
     schemas.update(schema.pop("$defs", {}))
     schemas[body.__name__] = schema
     return {"$ref": f"#/components/schemas/{body.__name__}"}

@@ -1,0 +1,132 @@
+"""Answers about the collector, its alarms and the totals of the history."""
+
+from pydantic import BaseModel, Field
+
+
+class Empty(BaseModel):
+    """It is done."""
+
+
+class Done(BaseModel):
+    """It is done."""
+
+    done: bool
+
+
+class BrokerState(BaseModel):
+    """The connection to the broker."""
+
+    address: str
+    is_up: bool
+    since_ms: int
+    reason: str = Field(description="Why it is down; empty when up.")
+    mqtt: str = Field(description="Version; empty before the first connection.")
+    connections: int
+
+
+class HistoryState(BaseModel):
+    """Whether the history can be written."""
+
+    failure: str = Field(description="Why it cannot; empty when it can.")
+
+
+class ReceiverState(BaseModel):
+    """One receiver of notifications."""
+
+    name: str
+    error: str
+    since_ms: int
+    waiting: int
+    sent: int
+    given_up: int
+    dropped: int
+
+
+class Collector(BaseModel):
+    """The state of the collector; counters are since its start."""
+
+    broker: BrokerState
+    history: HistoryState
+    alarm: str = Field(description="What a sender did that no station does.")
+    unjudged: str = Field(description="Why parts are not judged for alarms.")
+    duplicates: int
+    dropped: int
+    rejected: dict[str, int] = Field(description="Invalid messages by reason.")
+    notify: list[ReceiverState]
+
+
+class Health(BaseModel):
+    """``status`` alone for somebody unknown."""
+
+    status: str = Field(pattern="^(ok|degraded|failing)$")
+    broker: BrokerState | None = None
+    history: HistoryState | None = None
+    alarm: str | None = None
+    unjudged: str | None = None
+    duplicates: int | None = None
+    dropped: int | None = None
+    rejected: dict[str, int] | None = None
+    notify: list[ReceiverState] | None = None
+
+
+class Alarm(BaseModel):
+    """An alarm of a camera; times that are 0 have not come."""
+
+    id: int
+    site: str
+    line: str
+    station: str
+    camera: str
+    kind: str
+    raised_ms: int
+    value: float
+    limit_value: float
+    parts: int
+    cleared_ms: int
+    acknowledged_ms: int
+    acknowledged_by: str
+    comment: str
+
+
+class ShownAlarm(Alarm):
+    """An alarm with the names to show."""
+
+    place: str
+
+
+class Status(Collector):
+    """The state of the collector, for pages."""
+
+    now_ms: int
+    started_ms: int
+    title: str
+    stale_after_s: float
+    missing: int = Field(description="Events that are missing between others.")
+    alarms: list[ShownAlarm] = Field(description="The open ones.")
+
+
+class Gap(BaseModel):
+    """A stream in which events are missing."""
+
+    stream: str
+    site: str
+    line: str
+    station: str
+    first_seq: int
+    last_seq: int
+    events: int
+    missing: int
+
+
+class Summary(Collector):
+    """Totals of the history, and the state of the collector."""
+
+    now_ms: int
+    alerts: int
+    alerts_last_hour: int
+    images: int
+    verdicts: int
+    shed_by_stations: int
+    waiting_for_picture: int
+    streams: int
+    gaps: list[Gap]

@@ -1,0 +1,254 @@
+"""Answers about stations, cameras, models and maintenance, and the charts of them."""
+
+from pydantic import BaseModel, Field
+
+from dashboard.web.programs.answers.alerts import Alert
+from dashboard.web.programs.answers.collector import Done, Empty, ShownAlarm, Status
+from models.messages import CameraStats, CameraStatus, StationStatus
+
+
+class Rate(BaseModel):
+    """Alerts over time."""
+
+    start_s: list[int] = Field(description="Start of each step, Unix seconds.")
+    alerts: list[int]
+    per_minute: list[float]
+    step_s: float
+
+
+class ClassCount(BaseModel):
+    """Defects of one class."""
+
+    label: str
+    count: int
+    share: float = Field(description="Cumulated, 0 to 1.")
+
+
+class Pareto(BaseModel):
+    """Defects by class, the most frequent first."""
+
+    classes: list[ClassCount]
+    other: int
+    total: int
+
+
+class NoteSaved(BaseModel):
+    """The note is kept."""
+
+    saved: bool
+
+
+class Rechecked(BaseModel):
+    """The number of the entry."""
+
+    recheck: int
+
+
+class Flashing(BaseModel):
+    """What flashing does on a line PC."""
+
+    kind: str = Field(pattern="^(trial|installing)$")
+    reason: str
+
+
+class ShownLimit(BaseModel):
+    """What raises the alarm of a camera."""
+
+    defect_percent: float | None
+    streak: int | None
+
+
+class Camera(BaseModel):
+    """A camera with its last messages and counters."""
+
+    site: str
+    line: str
+    station: str
+    camera: str
+    name: str
+    heard_ms: int | None
+    status: CameraStatus | None
+    stats: CameraStats | None
+    alerts_last_hour: int
+    alerts_per_minute: float
+    verdicts_last_hour: dict[str, int]
+    last_alert: Alert | None
+    limit: ShownLimit
+    in_maintenance: bool
+
+
+class Station(BaseModel):
+    """A station with its cameras."""
+
+    site: str
+    line: str
+    station: str
+    line_name: str
+    station_name: str
+    heard_ms: int | None
+    said_ms: int | None
+    status: StationStatus | None
+    flashing: Flashing | None
+    missing: int
+    cameras: list[Camera]
+
+
+class Cameras(Status):
+    """The state of everything."""
+
+    stations: list[Station]
+
+
+class Alarms(BaseModel):
+    """The open alarms, and the last ones of all."""
+
+    open: list[ShownAlarm]
+    last: list[ShownAlarm]
+
+
+class Window(BaseModel):
+    """A maintenance window; an empty camera is the whole station."""
+
+    n: int
+    site: str
+    line: str
+    station: str
+    camera: str
+    from_ms: int
+    until_ms: int
+    user: str
+    reason: str
+    ended_by: str
+
+
+class Order(BaseModel):
+    """The model that is ordered for a station; an empty sha256: it was taken back."""
+
+    site: str
+    line: str
+    station: str
+    at_ms: int
+    user: str
+    name: str
+    build: int
+    sha256: str
+    url: str
+
+
+class ModelAnswer(BaseModel):
+    """What the agent of a station answered."""
+
+    n: int
+    site: str
+    line: str
+    station: str
+    at_ms: int
+    state: str
+    desired_sha256: str
+    model: str
+    reason: str
+    refusal: str
+
+
+class LineCamera(BaseModel):
+    """A camera with its states of some hours."""
+
+    camera: str
+    name: str
+    state: str
+    reason: str
+    since_ms: int | None
+    status: CameraStatus | Empty
+    stats: CameraStats | Empty
+    maintenance: Window | None
+    state_ms: dict[str, int]
+    availability: float | None
+
+
+class LinePc(BaseModel):
+    """A line PC with its states of some hours."""
+
+    site: str
+    line: str
+    station: str
+    name: str
+    state: str
+    reason: str
+    since_ms: int | None
+    heard_ms: int | None
+    status: StationStatus | Empty
+    missing: int
+    maintenance: Window | None
+    model_since_ms: int | None
+    desired: Order | None
+    desired_state: str
+    answer: ModelAnswer | None
+    flashing: Flashing | None
+    state_ms: dict[str, int]
+    availability: float | None
+    cameras: list[LineCamera]
+
+
+class LinePcs(BaseModel):
+    """Every line PC."""
+
+    now_ms: int
+    hours: int
+    stations: list[LinePc]
+
+
+class ModelChange(BaseModel):
+    """A model that a station has run."""
+
+    n: int
+    site: str
+    line: str
+    station: str
+    at_ms: int
+    name: str
+    build: int
+    sha256: str
+    variant: str
+
+
+class StateEntry(BaseModel):
+    """A change of state; an empty camera is the station."""
+
+    camera: str
+    at_ms: int
+    state: str
+    reason: str
+
+
+class LinePcDetails(LinePc):
+    """One line PC with its log."""
+
+    models: list[ModelChange]
+    answers: list[ModelAnswer]
+    windows: list[Window]
+    changes: list[StateEntry]
+
+
+class MaintenanceStarted(BaseModel):
+    """When the window ends."""
+
+    until_ms: int
+
+
+class MaintenanceEnded(BaseModel):
+    """How many windows have ended."""
+
+    ended: int
+
+
+class Forgotten(Done):
+    """It is forgotten."""
+
+    warning: str = Field(description="Why Home Assistant still shows it, or empty.")
+
+
+class LivePicture(BaseModel):
+    """Where the picture is."""
+
+    url: str
+    at_ms: int
