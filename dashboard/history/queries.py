@@ -6,8 +6,8 @@ with the number of alerts.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Float,
     Row,
     Select,
+    Table,
     cast,
     func,
     select,
@@ -57,6 +58,25 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Some places of the plant.
+
+    Attributes:
+        names: Wanted names by column: site, line, station, camera; a column that is
+            missing is not looked at.
+    """
+
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def conditions(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return the conditions on a table with these columns."""
+        return [table.c[name].in_(wanted) for name, wanted in self.names.items()]
+
+
+ALL_PLACES = Places()
+
+
+@dataclass(frozen=True, slots=True)
 class StoredImage:
     """A stored picture.
 
@@ -78,7 +98,12 @@ class History:
         self._database = database
 
     def alerts(
-        self, limit: int, *, before: int | None = None, after: int | None = None
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        chosen: Places = ALL_PLACES,
     ) -> list[Json]:
         """Return a page of alerts.
 
@@ -88,11 +113,14 @@ class History:
             before: Only alerts with a smaller cursor ``n``.
             after: Only alerts with a larger ``n``; these come oldest first, so that
                 a query after the last one misses none.
+            chosen: Only alerts of these places. Without a cursor, so many of each
+                camera that were the last to happen are looked at.
 
         Returns:
             Newest first, or oldest first with ``after``.
         """
-        query = _alerts().limit(max(0, min(limit, PAGE_MAX_ROWS)))
+        limit = max(0, min(limit, PAGE_MAX_ROWS))
+        query = _alerts().where(*chosen.conditions(alerts)).limit(limit)
         if before is not None:
             query = query.where(alerts.c.n < before)
         if after is not None:
@@ -100,6 +128,9 @@ class History:
         n = alerts.c.n
         query = query.order_by(n.asc() if after is not None else n.desc())
         with self._database.read() as connection:
+            if chosen.names and before is None and after is None:
+                last = _last_of_cameras(connection, chosen, limit)
+                query = query.where(n.in_(last))
             rows = connection.execute(query)
             return [_alert(row) for row in _within_page(rows)]
 
@@ -159,12 +190,15 @@ class History:
                 for row in rows
             ]
 
-    def rate(self, now_ms: int, minutes: int, buckets: int) -> Json:
+    def rate(
+        self, now_ms: int, minutes: int, buckets: int, chosen: Places = ALL_PLACES
+    ) -> Json:
         """Return alerts per minute over time.
 
         Args:
             now_ms: Wall clock, UTC; end of the last bucket.
             buckets: Number of points, at most one per minute is useful.
+            chosen: Only alerts of these places.
 
         Returns:
             ``start_s`` of each bucket (Unix seconds), ``per_minute`` and ``alerts``.
@@ -173,7 +207,8 @@ class History:
         # Whole steps, so that the same alert stays in the same bucket.
         start_ms = (now_ms // step_ms - buckets + 1) * step_ms
         found = [0] * buckets
-        query = _counts_by_step(start_ms, step_ms, start_ms + buckets * step_ms)
+        end_ms = start_ms + buckets * step_ms
+        query = _counts_by_step(start_ms, step_ms, end_ms, chosen)
         with self._database.read() as connection:
             for bucket, count in connection.execute(query):
                 found[bucket] = int(count)
@@ -191,12 +226,13 @@ class History:
             "step_s": step_ms / 1000,
         }
 
-    def pareto(self, now_ms: int, minutes: int) -> Json:
+    def pareto(self, now_ms: int, minutes: int, chosen: Places = ALL_PLACES) -> Json:
         """Return the number of defects of each class, most frequent first.
 
         Args:
             now_ms: Wall clock, UTC.
             minutes: Length of the period that ends now; it starts with a whole minute.
+            chosen: Only defects of these places.
 
         Returns:
             ``classes`` with ``label``, ``count`` and cumulated ``share`` 0..1, the
@@ -206,6 +242,7 @@ class History:
         query = (
             select(d.label, func.sum(d.defects))
             .where(d.minute_ms >= minute_of(now_ms - minutes * MS_PER_MINUTE))
+            .where(*chosen.conditions(defect_minutes))
             .group_by(d.label)
         )
         with self._database.read() as connection:
@@ -261,14 +298,28 @@ def _alerts() -> Select[Any]:
     )
 
 
-def _counts_by_step(start_ms: int, step_ms: int, end_ms: int) -> "Select[int, int]":
+def _last_of_cameras(connection: Connection, chosen: Places, limit: int) -> list[int]:
+    """Return the last alerts of each camera of some places."""
+    a = alerts.c
+    known = select(*(cameras.c[name] for name in CAMERA))
+    found: list[int] = []
+    for camera in connection.execute(known.where(*chosen.conditions(cameras))):
+        mine = [a[name] == value for name, value in zip(CAMERA, camera, strict=True)]
+        last = select(a.n).where(*mine).order_by(a.happened_ms.desc(), a.n.desc())
+        found += connection.execute(last.limit(limit)).scalars()
+    return sorted(found)[-limit:] if limit else []
+
+
+def _counts_by_step(
+    start_ms: int, step_ms: int, end_ms: int, chosen: Places
+) -> "Select[int, int]":
     """Return the query for the alerts of each step, counted from 0."""
-    at_ms: ColumnElement[int] = alert_minutes.c.minute_ms
+    table, at_ms = alert_minutes, alert_minutes.c.minute_ms
     count: ColumnElement[int] = func.sum(alert_minutes.c.alerts)
     if step_ms % MS_PER_MINUTE:  # parts of minutes
-        at_ms, count = alerts.c.happened_ms, func.count()
+        table, at_ms, count = alerts, alerts.c.happened_ms, func.count()
     step = cast((at_ms - start_ms) // step_ms, BigInteger).label("step")
-    inside = (at_ms >= start_ms, at_ms < end_ms)
+    inside = (at_ms >= start_ms, at_ms < end_ms, *chosen.conditions(table))
     return select(step, count).where(*inside).group_by(step)
 
 

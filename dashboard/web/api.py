@@ -6,6 +6,7 @@ Ids and numbers in a URL are untrusted until checked.
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
@@ -15,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access.roles import Role
-from dashboard.history.queries import PAGE_MAX_ROWS, History
+from dashboard.history.queries import PAGE_MAX_ROWS, History, Places
+from dashboard.history.tables.base import CAMERA
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
 from dashboard.web.broadcaster import EventBroadcaster
@@ -30,10 +32,12 @@ from dashboard.web.event_stream import (
     as_sse,
 )
 from dashboard.web.permissions import needs, user_of
+from models.topics import NAME_MAX_CHARS
 
 WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 366 * 24 * 60
 RATE_POINTS = 60
+PLACES_MAX = 100  # of each kind
 SSE_PING_S = 15
 SSE_SEND_LIMIT_S = 20.0  # a page that does not read for so long is closed
 SSE_RETRY_MS = 2000
@@ -52,19 +56,22 @@ class Api:
     def alerts(self, request: Request) -> Response:
         """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
 
-        ``more``: there are further ones in the same direction.
+        ``more``: there are further ones in the same direction. ``&site=``, ``&line=``,
+        ``&station=`` and ``&camera=``, each of which may be repeated, select places.
         """
+        chosen = query_places(request)
         limit = query_number(request, "limit", 50, 1, PAGE_MAX_ROWS)
         before = query_number(request, "before", 0, 0, INTEGER_MAX) or None
         after = request.query_params.get("after")
         cursor = (
             None if after is None else query_number(request, "after", 0, 0, INTEGER_MAX)
         )
-        found = self._history.alerts(limit, before=before, after=cursor)
+        read = partial(self._history.alerts, chosen=chosen)
+        found = read(limit, before=before, after=cursor)
         more = bool(found) and bool(
-            self._history.alerts(1, before=before, after=found[-1]["n"])
+            read(1, before=before, after=found[-1]["n"])
             if after is not None
-            else self._history.alerts(1, before=found[-1]["n"])
+            else read(1, before=found[-1]["n"])
         )
         newest = self._history.newest()
         return as_json({"alerts": found, "more": more, "newest": newest})
@@ -103,16 +110,22 @@ class Api:
 
     @needs(Role.VIEWER)
     def rate(self, request: Request) -> Response:
-        """``GET /api/rate?minutes=60``: alerts per minute over time."""
+        """``GET /api/rate?minutes=60``: alerts per minute over time.
+
+        ``&site=``, ``&line=``, ``&station=`` and ``&camera=`` select places.
+        """
         minutes = query_number(request, "minutes", 60, 1, WEEK_MINUTES)
-        buckets = min(minutes, RATE_POINTS)
-        return as_json(self._history.rate(now_ms(), minutes, buckets))
+        buckets, chosen = min(minutes, RATE_POINTS), query_places(request)
+        return as_json(self._history.rate(now_ms(), minutes, buckets, chosen))
 
     @needs(Role.VIEWER)
     def pareto(self, request: Request) -> Response:
-        """``GET /api/pareto?minutes=480``: defects by class."""
+        """``GET /api/pareto?minutes=480``: defects by class.
+
+        ``&site=``, ``&line=``, ``&station=`` and ``&camera=`` select places.
+        """
         minutes = query_number(request, "minutes", 480, 1, YEAR_MINUTES)
-        return as_json(self._history.pareto(now_ms(), minutes))
+        return as_json(self._history.pareto(now_ms(), minutes, query_places(request)))
 
     @needs(Role.VIEWER)
     def summary(self, _request: Request) -> Response:
@@ -228,6 +241,18 @@ def _event_id(request: Request) -> str:
     if not EVENT_ID.fullmatch(event_id):
         raise HTTPException(404, "not an event id")
     return event_id
+
+
+def query_places(request: Request) -> Places:
+    """Return the places that a query selects; every place where it names none."""
+    query = request.query_params
+    names = {name: query.getlist(name) for name in CAMERA if name in query}
+    for name, wanted in names.items():
+        if len(wanted) > PLACES_MAX or any(
+            len(each) > NAME_MAX_CHARS for each in wanted
+        ):
+            raise HTTPException(400, f"{name}: at most {PLACES_MAX} names")
+    return Places(names)
 
 
 def query_number(request: Request, name: str, default: int, low: int, high: int) -> int:

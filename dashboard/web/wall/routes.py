@@ -29,7 +29,6 @@ from dashboard.web.permissions import known_identity, needs, user_of
 from dashboard.web.site import Site, read_body
 
 ALARMS_MAX = 500
-NARROWING = ("site", "line", "station", "rotate")  # the charts are of the whole plant
 
 
 class AlarmComment(BaseModel):
@@ -61,7 +60,7 @@ class Wall:
             "wall/wall.html",
             areas=("wall",),
             is_kiosk=is_kiosk or asked.get("view") == "kiosk",
-            is_narrowed=any(name in asked for name in NARROWING),
+            has_charts="rotate" not in asked,  # they are of all that is chosen
             is_operator=identity.user.role >= Role.OPERATOR,
         )
 

@@ -8,6 +8,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from dashboard.history.queries import LISTED_DETECTIONS
+from dashboard.status import now_ms
+from models.topics import StationTopics
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.history_file import (
@@ -30,6 +32,49 @@ def test_alerts_are_listed_newest_first(site: SimSite) -> None:
     assert [each["seq"] for each in older["alerts"]] == [1]
     later = get(site.app, "/api/alerts?after=0").json
     assert [each["seq"] for each in later["alerts"]] == [1, 2, 3]
+
+
+def test_places_select_alerts_and_charts(site: SimSite) -> None:
+    others = [StationTopics("plant", "line-2", name) for name in ("press-1", "press-9")]
+    for topics in (PRESS, *others):
+        record = alert_record(
+            alert_event(topics, 1, stream=topics.root.replace("/", "-")), now_ms()
+        )
+        site.file.record(record)
+
+    def counts(query: str) -> list[int]:
+        alerts = get(site.app, f"/api/alerts?{query}").json["alerts"]
+        later = get(site.app, f"/api/alerts?after=0&{query}").json["alerts"]
+        rate = get(site.app, f"/api/rate?{query}").json
+        part = get(site.app, f"/api/rate?minutes=61&{query}").json
+        pareto = get(site.app, f"/api/pareto?{query}").json
+        rates = [sum(each["alerts"]) for each in (rate, part)]
+        return [len(alerts), len(later), *rates, pareto["total"]]
+
+    assert counts("") == [3] * 5
+    assert counts("line=line-2") == [2] * 5
+    assert counts("line=line-2&station=press-9&camera=top") == [1] * 5
+    assert counts("line=line-1&line=line-2&station=press-1") == [2] * 5
+    assert counts("line=none") == [0] * 5
+    assert get(site.app, f"/api/rate?line={'x' * 33}").status == 400
+    assert get(site.app, f"/api/alerts?{'line=a&' * 101}").status == 400
+
+
+def test_pages_of_one_line_miss_no_alert(site: SimSite) -> None:
+    other = StationTopics("plant", "line-2", "press-1")
+    for seq in range(1, 6):
+        for topics in (PRESS, other):
+            event = alert_event(topics, seq, stream=topics.root.replace("/", "-"))
+            site.file.record(alert_record(event, now_ms()))
+    found: list[int] = []
+    page = get(site.app, "/api/alerts?limit=2&line=line-2").json
+    while page["alerts"]:
+        found += [each["seq"] for each in page["alerts"]]
+        assert page["more"] == (found[-1] > 1)
+        before = page["alerts"][-1]["n"]
+        query = f"limit=2&line=line-2&before={before}"
+        page = get(site.app, f"/api/alerts?{query}").json
+    assert found == [5, 4, 3, 2, 1]
 
 
 def test_alert_and_its_picture_are_found_by_id(site: SimSite) -> None:

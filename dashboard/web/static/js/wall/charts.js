@@ -9,11 +9,13 @@ const SHOWN_MAX = 4; // the page /analysis has all classes
 const VITAL_FEW = 0.8; // Pareto: the few classes that make 80 % of the defects
 
 let minutes = 60;
+let places = new URLSearchParams();
 let rateData = null;
 let plot = null;
 
-/** Connect the buttons; draw again when size or colours change. */
-export function wireCharts() {
+/** Connect the buttons; draw again when size or colours change. chosen: a query of places. */
+export function wireCharts(chosen) {
+  places = chosen;
   const buttons = [...document.querySelectorAll("[data-minutes]")];
   for (const button of buttons) {
     button.addEventListener("click", () => {
@@ -34,8 +36,8 @@ export function wireCharts() {
 export async function loadCharts() {
   try {
     const [rate, pareto] = await Promise.all([
-      fetchJson(`/api/rate?minutes=${minutes}`),
-      fetchJson(`/api/pareto?minutes=${minutes}`),
+      fetchJson(`/api/rate?minutes=${minutes}&${places}`),
+      fetchJson(`/api/pareto?minutes=${minutes}&${places}`),
     ]);
     rateData = rate;
     drawRate();

@@ -11,7 +11,7 @@ import { loadCharts, wireCharts } from "./charts.js";
 import { openAlert, wireDetail } from "./detail.js";
 import { lineNow, rotationOf, startKiosk } from "./kiosk.js";
 import { signal, tickSound, wireSound } from "./sound.js";
-import { isFaulty, worstOf } from "./states.js";
+import { isFaulty, isRunning, worstOf } from "./states.js";
 import { camerasOf, flash, markAlarms, showTiles, tickTiles, wireTiles } from "./tiles.js";
 
 const ALERTS_SHOWN = 50; // the page /alerts has all of them
@@ -22,7 +22,7 @@ const CHARTS_AFTER_ALERT_MS = 1_500;
 
 const parameters = new URLSearchParams(location.search);
 const chosen = { site: parameters.getAll("site"), line: parameters.getAll("line"), station: parameters.getAll("station") };
-const isChosen = Object.values(chosen).some((names) => names.length);
+const places = new URLSearchParams(Object.entries(chosen).flatMap(([name, names]) => names.map((each) => [name, each])));
 const isKiosk = document.body.matches(".kiosk");
 const rotation = rotationOf(parameters);
 
@@ -38,20 +38,20 @@ function start() {
   wireTiles(openAlert);
   wireDetail();
   wireSound(soundOf(parameters));
-  if (!isChosen && !rotation) wireCharts();
+  if (!rotation) wireCharts(places);
   if (isKiosk) startKiosk();
   on("state", takeState);
   on("alert", takeAlert);
   on("reset", load);
   setInterval(tick, TICK_MS);
-  if (!isChosen && !rotation) setInterval(loadCharts, CHARTS_EVERY_MS);
+  if (!rotation) setInterval(loadCharts, CHARTS_EVERY_MS);
   load();
 }
 
 /** Load the newest alerts, then follow the live events from there. */
 async function load() {
   try {
-    const page = await fetchJson(`/api/alerts?limit=${ALERTS_SHOWN}`);
+    const page = await fetchJson(`/api/alerts?limit=${ALERTS_SHOWN}&${places}`);
     clearAlerts();
     if (state) showAlerts(page.alerts);
     else waiting = page.alerts; // the board is shown with the first state
@@ -111,7 +111,7 @@ function takeAlert(alert) {
 }
 
 function loadChartsSoon(afterMs) {
-  if (isChosen || rotation) return;
+  if (rotation) return;
   chartsTimer ??= setTimeout(() => {
     chartsTimer = null;
     loadCharts();
@@ -139,7 +139,7 @@ function tick() {
 function showLine(states) {
   const all = states.length;
   const bad = states.filter(isFaulty).length;
-  const running = states.filter((each) => each === "ok").length;
+  const running = states.filter(isRunning).length;
   let words = t("wall.all_running");
   if (!all) words = t("wall.waiting");
   else if (bad) words = t("wall.attention", { n: bad, all });
@@ -161,7 +161,7 @@ function showNumbers(states) {
   const counted = defective + good;
   say(byId("n-share"), counted ? sharePercent(defective / counted) : "–");
   say(byId("n-share-label"), counted ? t("wall.parts_defective", { n: counted }) : t("wall.no_parts"));
-  say(byId("n-cameras"), `${states.filter((each) => each === "ok").length} / ${states.length}`);
+  say(byId("n-cameras"), `${states.filter(isRunning).length} / ${states.length}`);
 }
 
 function soundOf(wanted) {
