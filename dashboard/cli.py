@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,9 @@ from dashboard.history.settings import read_settings
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import MADE_UP_ID, Collector
 from dashboard.ingest.operations import OperationsWriter
+from dashboard.ingest.silent_senders import SilentSenders
 from dashboard.ingest.writer import HistoryWriter
+from dashboard.messages import Message, Record
 from dashboard.notify.notifier import Notifier, send_tests
 from dashboard.outgoing import Outgoing
 from dashboard.plant_settings import PlantSettings
@@ -187,10 +189,17 @@ def _collect_and_serve(
     )
     app = create_app(site)
     notifier.start()
+    operations = OperationsWriter(database)
+    silent = SilentSenders(database, outgoing, settings.lines)
+
+    def note_batch(messages: Sequence[Message], records: Sequence[Record]) -> None:
+        operations.note(messages, records)
+        silent.check()
+
     writer.start(
         on_done=collector.acknowledge,
         on_commit=broadcaster.broadcast,
-        on_batch=OperationsWriter(database).note,
+        on_batch=note_batch,
     )
     collector.start(on_change=broadcaster.note_change)
     alarms.start()

@@ -248,6 +248,15 @@ class LinesSettings(Settings):
         "is removed there too; empty: there is no Home Assistant.",
     )
 
+    forget_after_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="A camera or line PC that sends nothing for so many days while "
+        "others do leaves the pages, the broker and Home Assistant; its alerts stay. "
+        "0 = never.",
+    )
+
 
 class DashboardSettings(Settings):
     """The whole configuration file."""

@@ -24,7 +24,7 @@ from dashboard.history.alarms import (
     open_alarms,
     raise_alarm,
 )
-from dashboard.history.database import Database
+from dashboard.history.database import Database, reason_of
 from dashboard.history.maintenance import is_quiet, quiet_cameras
 from dashboard.history.settings import current_version
 from dashboard.plant_settings import CameraLimit, PlantSettings
@@ -34,6 +34,7 @@ TURN_S = 2.0
 STOP_LIMIT_S = 5.0
 # Parts that arrive in the same millisecond, or with a clock that was set back.
 OVERLAP_MS = 10_000
+FAILURE_MAX_CHARS = 300
 MS_PER_MINUTE = 60_000
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class AlarmWatch:
     """Raises and clears alarms.
 
     Args:
-        on_change: Called in the thread after a change is committed.
+        on_change: Called in the thread after a change is committed, or ``failure`` has
+            appeared or gone.
         clock_ms: Wall clock, UTC.
 
     Attributes:
@@ -94,14 +96,24 @@ class AlarmWatch:
         while not self._stop.wait(TURN_S):
             try:
                 self.evaluate()
-                self.failure = ""
+                self._note_failure("")
+            except SQLAlchemyError as exc:
+                self._note_failure(reason_of(exc))
             except Exception as exc:  # a thread that has ended is silent
-                if not self.failure:  # once, not every two seconds
-                    is_known = isinstance(exc, SQLAlchemyError)
-                    logger.warning(
-                        "alarms_not_judged reason=%s", exc, exc_info=not is_known
-                    )
-                self.failure = type(exc).__name__
+                if not self.failure:
+                    logger.exception("alarm_watch_failed")
+                self._note_failure(f"{type(exc).__name__}: {exc}")
+
+    def _note_failure(self, reason: str) -> None:
+        """Show why parts are not judged; it is logged once, not every two seconds."""
+        reason = reason[:FAILURE_MAX_CHARS]
+        if bool(reason) == bool(self.failure):
+            self.failure = reason
+            return
+        self.failure = reason
+        if reason:
+            logger.warning("alarms_not_judged reason=%s", reason)
+        self._on_change()
 
     def _judge(
         self, connection: Connection, at_ms: int

@@ -6,14 +6,21 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from dashboard.history.queries import Json
+from dashboard.history.tables.base import STATION
 from dashboard.history.tables.operations import desired_models, model_answers
 from dashboard.history.tables.received import stations
-from models.messages import REASON_MAX_CHARS, DesiredModel, ReportedModel
+from models.messages import (
+    REASON_MAX_CHARS,
+    DesiredModel,
+    PullState,
+    ReportedModel,
+)
 from models.topics import StationTopics
 
 ANSWERS_SHOWN = 20
 ANSWERS_PER_HOUR = 240  # of one station; beyond, an answer replaces the last one
 MS_PER_HOUR = 3_600_000
+INSTALLING_MAX_MS = MS_PER_HOUR  # then its agent has died
 UNKNOWN_USER = ""  # ordered by another program
 
 
@@ -122,6 +129,47 @@ def answers_of(
     t = model_answers
     query = select(t).where(*_of(t, station)).order_by(t.c.n.desc()).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def unheard_stations(
+    connection: Connection, before_ms: int | None = None
+) -> list[Json]:
+    """Return stations that have an order and never sent a message.
+
+    Args:
+        before_ms: Only those whose order is older; None = all.
+
+    Returns:
+        Rows as of ``History.stations``, without cameras.
+    """
+    d, s = desired_models.c, stations.c
+    mine = [d[name] == s[name] for name in STATION]
+    unheard = ~select(s.site).where(*mine).correlate(desired_models).exists()
+    query = select(d.site, d.line, d.station).where(unheard)
+    if before_ms is not None:
+        query = query.where(d.at_ms < before_ms)
+    else:
+        query = query.where(d.sha256 != "")
+    unknown = {"heard_ms": None, "said_ms": None, "status": None}
+    return [
+        {**row, **unknown, "missing": 0, "cameras": []}
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def installing(connection: Connection, now_ms: int) -> dict[tuple[str, ...], str]:
+    """Return the stations whose agent installs a package now, and what it says."""
+    a, s = model_answers.c, stations.c
+    mine = [a[name] == s[name] for name in STATION]
+    last = select(a.n).where(*mine).order_by(a.at_ms.desc(), a.n.desc()).limit(1)
+    numbers = select(last.correlate(stations).scalar_subquery()).select_from(stations)
+    found = [n for n in connection.execute(numbers).scalars() if n is not None]
+    rows = connection.execute(
+        select(model_answers)
+        .where(a.n.in_(found), a.state == PullState.INSTALLING.value)
+        .where(a.at_ms > now_ms - INSTALLING_MAX_MS)
+    )
+    return {(row.site, row.line, row.station): row.reason for row in rows}
 
 
 def _is_shown(connection: Connection, topics: StationTopics) -> bool:

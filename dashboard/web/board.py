@@ -1,6 +1,6 @@
 """Adds to the state of the line what the plant's settings say about it. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from dashboard.history.alarms import AlarmState, Where
 from dashboard.history.maintenance import is_quiet
@@ -9,25 +9,49 @@ from dashboard.plant_settings import PlantSettings
 
 
 def shown_stations(
-    stations: Iterable[Json], settings: PlantSettings, quiet: Collection[Where]
+    stations: Iterable[Json],
+    settings: PlantSettings,
+    quiet: Collection[Where],
+    installing: Mapping[tuple[str, ...], str],
 ) -> list[Json]:
     """Return stations with the names to show, and cameras with limits.
 
     Args:
         stations: As ``History.stations`` returns them.
         quiet: Cameras in maintenance, see ``quiet_cameras``.
+        installing: Stations whose agent installs a package, see ``model_orders``.
     """
     return [
         {
             **station,
             "line_name": settings.name_of(station["site"], station["line"]),
             "station_name": settings.name_of(*_station(station)),
+            "flashing": flashing_of(
+                station["status"], installing.get(_station(station))
+            ),
             "cameras": [
                 _shown_camera(camera, settings, quiet) for camera in station["cameras"]
             ],
         }
         for station in stations
     ]
+
+
+def flashing_of(status: Json | None, installing: str | None) -> Json | None:
+    """Return what flashing does on a line PC now; None = nothing.
+
+    Args:
+        status: Its last ``StationStatus``.
+        installing: What its agent says while it installs; None = it does not.
+
+    Returns:
+        ``kind`` (``trial`` or ``installing``) and the ``reason``, which may be empty.
+    """
+    if status and status.get("in_trial"):
+        return {"kind": "trial", "reason": status.get("flashing", "")}
+    if installing is not None:
+        return {"kind": "installing", "reason": installing}
+    return None
 
 
 def shown_alarms(alarms: Iterable[AlarmState], settings: PlantSettings) -> list[Json]:

@@ -18,6 +18,7 @@ from dashboard.config import PageSettings
 from dashboard.history.alarms import AlarmState, open_alarms
 from dashboard.history.database import Database, reason_of
 from dashboard.history.maintenance import quiet_cameras
+from dashboard.history.model_orders import installing
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.history.settings import read_settings
 from dashboard.history.store import Committed
@@ -72,10 +73,11 @@ class EventBroadcaster:
         with self._database.read() as connection:
             settings, alarms = read_settings(connection), open_alarms(connection)
             quiet = quiet_cameras(connection, at_ms)
+            busy = installing(connection, at_ms)
         stations = self._history.stations(at_ms)
         return {
             **self._brief_state(settings, alarms),
-            "stations": shown_stations(stations, settings, quiet),
+            "stations": shown_stations(stations, settings, quiet, busy),
         }
 
     def _brief_state(

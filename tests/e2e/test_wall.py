@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from models.messages import CameraState, DaemonState
 from tests.simulators.page_server import PageServer
 from tests.simulators.plant import SimCameraPlace, places
 from tests.unit.dashboard.history_file import HistoryFile
-from tests.unit.dashboard.sim_site import SimSite
+from tests.unit.dashboard.sim_site import UP, SimSite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -211,6 +212,10 @@ def test_alert_appears_live_in_its_tile_and_old_pictures_are_pale(
     old = page.locator(".tile", has_text="press-2")
     expect(old).to_have_class(re.compile("old-picture"))
     expect(old.locator(".tile-caption")).to_have_text(re.compile("60 min ago|1 h ago"))
+    wall.put(top.status(in_trial=True, flashing="boards build 9 is in trial"))
+    expect(tile).to_have_attribute("data-state", "flashing")
+    expect(tile.locator(".tile-why")).to_have_text("boards build 9 is in trial")
+    expect(page.locator("#n-cameras")).to_have_text("2 / 2")
     pale = old.locator(".picture").evaluate("e => getComputedStyle(e).filter")
     assert "saturate" in pale
 
@@ -254,7 +259,13 @@ def test_alarm_is_on_top_until_it_clears_and_can_be_acknowledged(
     alarm.get_by_role("button", name="Acknowledge").click()
     expect(alarm).to_contain_text("acknowledged by local")
     expect(alarm.get_by_role("button")).to_be_hidden()
+    wall.site.status = replace(UP, unjudged="disk I/O error")
+    wall.site.broadcaster.note_change()
+    banner = page.locator(".banner")
+    expect(banner).to_contain_text("Parts are not judged for alarms: disk I/O error")
+    wall.site.status = UP
     wall.settings()  # no limits
+    expect(banner).to_have_count(0)
     assert watch.evaluate() == 1
     expect(page.locator(".alarm")).to_have_count(0)
     expect(page.locator(".tile.alarmed")).to_have_count(0)
@@ -270,8 +281,11 @@ def test_address_shows_one_line_or_station(
     )
     labels = page.locator("#alerts .row-meta").filter(has_text="press")
     assert all("line-2" in each for each in labels.all_inner_texts())
+    expect(page.locator("#pareto-total")).to_contain_text("2")
+    assert len(labels.all()) == 2
     page = open_page("?line=line-2&station=press-1")
     expect(page.locator(".tile")).to_have_count(1)
+    expect(page.locator("#pareto-total")).to_contain_text("1")
     page = open_page("?line=nothing")
     expect(page.get_by_text("No camera is at this place")).to_be_visible()
 

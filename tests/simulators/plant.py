@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dashboard.messages import Message, Record, read_message
 from models.messages import (
@@ -55,6 +56,7 @@ class SimCameraPlace:
         reason: str = "",
         daemon: DaemonState = DaemonState.READY,
         age_s: float = 0,
+        **changes: Any,
     ) -> list[Record]:
         """Return the last states of station and camera, and its statistics."""
         at = datetime.now(UTC) - timedelta(seconds=age_s)
@@ -65,6 +67,7 @@ class SimCameraPlace:
             model=MODEL,
             stream=f"{self.station}-00ff",
             at=at,
+            **changes,
         )
         camera = CameraStatus(state=state, reason=reason, fps=25, since=at)
         stats = CameraStats(

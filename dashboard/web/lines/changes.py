@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from dashboard.access import audit
 from dashboard.access.roles import Role
-from dashboard.history.forget import forget_sender
+from dashboard.history.forget import forget_sender, retained_topics
 from dashboard.history.maintenance import end_maintenance, start_maintenance
-from dashboard.history.model_orders import note_order, order_of
+from dashboard.history.model_orders import note_order, order_of, unheard_stations
 from dashboard.history.queries import Json
 from dashboard.history.settings import add_version, current_version
 from dashboard.outgoing import ANSWER_UNKNOWN, NotSentError
@@ -190,12 +190,7 @@ class LineChanges:
         if body.camera and body.camera not in cameras:
             raise HTTPException(404, "no such camera")
         self._refuse_running(row, body.camera)
-        leaves = [topics.camera(each, "status") for each in cameras]
-        if body.camera:
-            gone = [topics.camera(body.camera, "status")]
-        else:
-            gone = [*leaves, topics.desired_model, topics.reported_model, topics.status]
-        for topic in gone:
+        for topic in retained_topics(topics, cameras, body.camera):
             if refusal := await self._send(topic, b""):
                 raise HTTPException(502, refusal)
         warning = await self._leave_home_assistant(topics, body.camera)
@@ -268,7 +263,9 @@ class LineChanges:
         return Response(found.jpeg, media_type="image/jpeg", headers=headers)
 
     def _row(self, topics: StationTopics) -> Json:
-        for row in self._site.history.stations(now_ms()):
+        with self._site.database.read() as connection:
+            unheard = unheard_stations(connection)
+        for row in (*self._site.history.stations(now_ms()), *unheard):
             if (row["site"], row["line"], row["station"]) == _place(topics):
                 return row
         raise HTTPException(404, "no such station")

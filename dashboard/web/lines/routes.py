@@ -199,6 +199,7 @@ def _as_json(view: StationView) -> dict[str, object]:
         "desired": view.order,
         "desired_state": view.order_state,
         "answer": view.answer,
+        "flashing": view.flashing,
         "state_ms": lengths(view.segments),
         "availability": availability(view.segments),
         "cameras": [

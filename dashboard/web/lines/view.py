@@ -7,11 +7,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dashboard.history.maintenance import is_quiet, open_windows
-from dashboard.history.model_orders import answers_of, order_of
+from dashboard.history.model_orders import (
+    answers_of,
+    installing,
+    order_of,
+    unheard_stations,
+)
 from dashboard.history.queries import Json
 from dashboard.history.settings import read_settings
 from dashboard.history.state_log import StateChange, changes_of, models_of
 from dashboard.history.timeline import Segment, segments, under_station
+from dashboard.web.board import flashing_of
 from models.messages import CameraState, DaemonState
 
 MS_PER_HOUR = 3_600_000
@@ -38,7 +44,7 @@ class ShownState:
     """A state as the page shows it.
 
     Attributes:
-        kind: ok, degraded, lost, stale, stopped, ended or init.
+        kind: ok, flashing, degraded, lost, stale, stopped, ended, init or unheard.
         since_ms: Wall clock of the collector, UTC; None: not known.
     """
 
@@ -70,6 +76,7 @@ class StationView:
         clock_ahead_ms: Its clock minus the collector's; None: not known.
         model_since_ms: When this dashboard first saw the model in force.
         missing: Events that are missing between others.
+        flashing: See ``board.flashing_of``.
     """
 
     place: tuple[str, str, str]
@@ -83,6 +90,7 @@ class StationView:
     maintenance: Json | None
     model_since_ms: int | None = None
     order: Json | None = None
+    flashing: Json | None = None
     answer: Json | None = None
     segments: Sequence[Segment] = ()
     changes: Sequence[Json] = field(default=())
@@ -110,7 +118,8 @@ class LinesReader:
     """Reads what the pages show, in one transaction.
 
     Args:
-        stations: As ``History.stations`` returns them.
+        stations: As ``History.stations`` returns them. Those that were never heard,
+            and for which a model was ordered, are added.
         stale_after_ms: Without a message for so long, a station is stale.
     """
 
@@ -121,10 +130,12 @@ class LinesReader:
         now_ms: int,
         stale_after_ms: int,
     ) -> None:
-        self._connection, self._stations = connection, stations
+        self._connection = connection
+        self._stations = [*stations, *unheard_stations(connection)]
         self._now_ms, self._stale_after_ms = now_ms, stale_after_ms
         self._settings = read_settings(connection)
         self._windows = open_windows(connection, now_ms)
+        self._installing = installing(connection, now_ms)
 
     def all(self, hours: int) -> list[StationView]:
         """Return every station, in the order of line and name.
@@ -145,7 +156,8 @@ class LinesReader:
         from_ms = self._now_ms - hours * MS_PER_HOUR
         changes = changes_of(self._connection, place, from_ms, self._now_ms + 1)
         own = changes.get("", [])
-        state = self._station_state(row, own)
+        flashing = flashing_of(row["status"], self._installing.get(place))
+        state = self._station_state(row, own, flashing)
         bar = segments(own, from_ms, self._now_ms, row["heard_ms"])
         cameras = tuple(
             self._camera(each, state, changes, bar) for each in row["cameras"]
@@ -170,6 +182,7 @@ class LinesReader:
             maintenance=self._window(place, ""),
             model_since_ms=since_ms if is_same else None,
             order=order_of(self._connection, place),
+            flashing=flashing,
             answer=answers[0] if answers else None,
             segments=bar,
             changes=listed_changes(changes),
@@ -197,14 +210,19 @@ class LinesReader:
             segments=under_station(bar, station_bar),
         )
 
-    def _station_state(self, row: Json, changes: Sequence[StateChange]) -> ShownState:
+    def _station_state(
+        self, row: Json, changes: Sequence[StateChange], flashing: Json | None
+    ) -> ShownState:
         status, heard_ms = row["status"] or {}, row["heard_ms"]
         kind = STATION_STATES.get(status.get("state", ""), "init")
         since_ms = changes[-1].at_ms if changes else row["said_ms"]
         if kind in {"lost", "stopped"}:
             return ShownState(kind, status.get("reason", ""), since_ms)
         if heard_ms is None or self._now_ms - heard_ms > self._stale_after_ms:
-            return ShownState("stale", "", heard_ms)
+            is_heard = heard_ms is not None or row["status"] is not None
+            return ShownState("stale" if is_heard else "unheard", "", heard_ms)
+        if kind == "ok" and flashing:
+            return ShownState("flashing", flashing["reason"])
         return ShownState(kind, status.get("reason", ""), since_ms)
 
     def _window(self, place: tuple[str, str, str], camera: str) -> Json | None:

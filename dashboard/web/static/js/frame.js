@@ -30,7 +30,7 @@ function tick() {
   showBanners(isLive ? problems(now) : [["bad", "lost", t("common.no_server", { time: duration(silentMs) })]]);
 }
 
-/** What is wrong with broker, history and messages: [level, shape, text]. */
+/** What is wrong with broker, history, alarms and messages: [level, shape, text]. */
 function problems(now) {
   if (!state) return [];
   const { broker, history, rejected } = state;
@@ -40,6 +40,7 @@ function problems(now) {
     found.push(["bad", "lost", t("common.no_broker", values)]);
   }
   if (history.failure) found.push(["bad", "lost", t("common.unwritable", { reason: history.failure })]);
+  if (state.unjudged) found.push(["bad", "lost", t("common.unjudged", { reason: state.unjudged })]);
   for (const each of (state.notify ?? []).filter((receiver) => receiver.error)) {
     const values = { name: each.name, since: timeOfDay(each.since_ms), reason: each.error, n: each.waiting };
     found.push(["warn", "degraded", t("common.notify_failing", values)]);

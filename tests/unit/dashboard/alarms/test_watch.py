@@ -212,8 +212,9 @@ def test_unexpected_error_ends_no_thread_and_is_shown(
     with monkeypatch.context() as broken:
         broken.setattr("dashboard.alarms.watch.decide", lambda *_, **__: 1 / 0)
         line.watch.start()
-        until(lambda: line.watch.failure, "it is shown", 10)
-    until(lambda: line.changes, "the alarm is raised", 10)
+        until(lambda: line.changes, "it is shown", 10)
+        assert line.watch.failure == "ZeroDivisionError: division by zero"
+    until(line.open, "the alarm is raised", 10)
     line.watch.stop()
     assert line.watch.failure == ""
 

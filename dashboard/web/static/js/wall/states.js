@@ -2,13 +2,15 @@
 
 import { t } from "../texts.js";
 
-const WORST_FIRST = ["lost", "stale", "degraded", "stopped", "init", "ended", "ok"];
+const WORST_FIRST = ["lost", "stale", "degraded", "stopped", "init", "flashing", "ended", "ok"];
 const FAULTY = ["lost", "stale", "degraded"];
 
 export const worstOf = (states) => WORST_FIRST.find((state) => states.includes(state)) ?? "init";
 export const isFaulty = (state) => FAULTY.includes(state);
 /** Whether what is known of a camera is of now. */
-export const isCurrent = (state) => ["ok", "degraded", "init"].includes(state);
+export const isCurrent = (state) => ["ok", "flashing", "degraded", "init"].includes(state);
+/** Whether a camera inspects, and nothing is wrong with it. */
+export const isRunning = (state) => ["ok", "flashing"].includes(state);
 
 /** Return the state of a camera: {state, title, why, sinceMs}. */
 export function stateOf(station, camera, nowMs, staleMs) {
@@ -33,5 +35,9 @@ export function stateOf(station, camera, nowMs, staleMs) {
   if (status?.state === "degraded") return { state: "degraded", title: t("wall.degraded"), why: status.reason };
   if (reported === "degraded") return { state: "degraded", title: t("wall.degraded"), why: station.status.reason };
   if (reported === "init" || !status) return { state: "init", title: t("wall.init"), why: "" };
+  if (station.flashing) {
+    const { kind, reason } = station.flashing;
+    return { state: "flashing", title: t("wall.flashing"), why: reason || t(`wall.flashing_${kind}`) };
+  }
   return { state: "ok", title: t("wall.ok"), why: "" };
 }

@@ -255,7 +255,7 @@ function tickTile(tile, nowMs, staleMs) {
   showState(tile.state, state);
   tile.root.dataset.state = state;
   say(tile.word, camera?.in_maintenance ? `${t(`wall.${state}`)} · ${t("wall.maintenance")}` : t(`wall.${state}`));
-  say(tile.why, state === "degraded" ? why : "");
+  say(tile.why, ["degraded", "flashing"].includes(state) ? why : "");
   const isOld = !isCurrent(state);
   tile.over.hidden = !isOld;
   if (isOld) {

@@ -94,6 +94,34 @@ def test_order_that_is_taken_back_is_emptied_at_the_broker(
     assert shown(floor)["desired_state"] == ""
 
 
+def test_order_for_a_station_that_was_never_heard_is_shown_and_can_be_taken_back(
+    floor: Floor, broker: SimBroker
+) -> None:
+    new = "plant/line-9/new-pc"
+    answer = post_json(floor.site.app, f"/api/lines/{new}/desired", DESIRED)
+    assert answer.status == 200
+    listed = get(floor.site.app, "/api/lines").json["stations"]
+    states = {each["station"]: each["state"] for each in listed}
+    assert states == {"press-1": "ok", "new-pc": "unheard"}
+    page = get(floor.site.app, f"/lines/{new}").body.decode()
+    assert "which has sent no message yet" in page
+    assert "take-back" in page
+    post_json(floor.site.app, f"/api/lines/{new}/desired/take-back", {})
+    assert broker.sent[-1] == (f"graftline/{new}/model/desired", b"", True)
+    assert get(floor.site.app, f"/lines/{new}").status == 404
+
+
+def test_station_that_was_never_heard_can_be_forgotten(
+    floor: Floor, broker: SimBroker
+) -> None:
+    new = "plant/line-9/new-pc"
+    post_json(floor.site.app, f"/api/lines/{new}/desired", DESIRED)
+    answer = post_json(floor.site.app, f"/api/lines/{new}/forget", {})
+    assert answer.status == 200
+    assert (f"graftline/{new}/model/desired", b"", True) in broker.sent
+    assert get(floor.site.app, f"/lines/{new}").status == 404
+
+
 def test_order_that_the_broker_refuses_is_not_shown_as_given(
     floor: Floor, broker: SimBroker
 ) -> None:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dashboard.history.tables.operations import model_answers
 from dashboard.status import now_ms
 from models.messages import (
     CameraState,
@@ -88,6 +89,42 @@ def test_silent_station_is_shown_as_silent_and_never_as_running(floor: Floor) ->
     assert station["state"] == "stale"
     assert station["cameras"][0]["state"] == "stale"
     assert station["state_ms"]["silent"] == pytest.approx(600_000, abs=5000)
+
+
+@pytest.mark.parametrize("kind", ["trial", "installing"])
+def test_line_pc_whose_model_is_being_changed_is_shown_as_flashing(
+    floor: Floor, kind: str
+) -> None:
+    if kind == "trial":
+        floor.station(in_trial=True, flashing="boards build 9 is in trial")
+    else:
+        floor.station()
+        floor.answer(PullState.INSTALLING)
+    floor.camera()
+    page = get(floor.site.app, "/api/lines").json
+    [station] = page["stations"]
+    assert (station["state"], station["flashing"]["kind"]) == ("flashing", kind)
+    assert station["cameras"][0]["state"] == "ok"
+    assert "Flashing" in text_of(floor, "/lines")
+    [on_the_wall] = get(floor.site.app, "/api/cameras").json["stations"]
+    assert on_the_wall["flashing"] == station["flashing"]
+    floor.station(DaemonState.DEGRADED, in_trial=True, reason="too hot")
+    assert get(floor.site.app, "/api/lines").json["stations"][0]["state"] == "degraded"
+    floor.station(flashing="boards build 9 was rolled back: it is bad")
+    floor.answer(PullState.REFUSED, "it is bad")
+    [station] = get(floor.site.app, "/api/lines").json["stations"]
+    assert (station["state"], station["flashing"]) == ("ok", None)
+
+
+def test_agent_that_has_died_while_it_installed_is_not_shown_for_ever(
+    floor: Floor,
+) -> None:
+    floor.station()
+    floor.answer(PullState.INSTALLING)
+    with floor.site.database.write() as connection:
+        connection.execute(model_answers.update().values(at_ms=now_ms() - 3_700_000))
+    [station] = get(floor.site.app, "/api/lines").json["stations"]
+    assert station["flashing"] is None
 
 
 def test_state_log_and_downtimes_are_listed_with_their_reasons(floor: Floor) -> None:
