@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, select
 
 from dashboard.history.model_orders import unheard_stations
-from dashboard.history.tables.base import STATION
 from dashboard.history.tables.operations import desired_models
 from dashboard.history.tables.received import cameras, stations
 from models.topics import StationTopics
@@ -88,8 +87,11 @@ def silent_senders(connection: Connection, before_ms: int) -> list[AnySender]:
         heard_ms = row.heard_ms or _since_ms(row.status)
         if topics not in silent and heard_ms < before_ms:
             found.append((topics, row.camera))
-    ordered = unheard_stations(connection, before_ms)
-    return found + [(StationTopics(*map(row.get, STATION)), "") for row in ordered]
+    found.extend(
+        (StationTopics(row["site"], row["line"], row["station"]), "")
+        for row in unheard_stations(connection, before_ms)
+    )
+    return found
 
 
 def _since_ms(status: str | None) -> int:

@@ -214,7 +214,8 @@ def test_alert_appears_live_in_its_tile_and_old_pictures_are_pale(
     expect(old.locator(".tile-caption")).to_have_text(re.compile("60 min ago|1 h ago"))
     wall.put(top.status(in_trial=True, flashing="boards build 9 is in trial"))
     expect(tile).to_have_attribute("data-state", "flashing")
-    expect(tile.locator(".tile-why")).to_have_text("boards build 9 is in trial")
+    in_trial = "boards build 9 is in trial"
+    expect(tile.locator(".tile-state")).to_have_attribute("title", in_trial)
     expect(page.locator("#n-cameras")).to_have_text("2 / 2")
     pale = old.locator(".picture").evaluate("e => getComputedStyle(e).filter")
     assert "saturate" in pale

@@ -11,12 +11,14 @@ const day = time({ weekday: "long", day: "numeric", month: "long" });
 const exact = time({ dateStyle: "medium", timeStyle: "medium" });
 const whole = new Intl.NumberFormat(locale);
 const tenth = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const hundredth = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
 
 export const timeOfDay = (ms) => clock.format(ms);
 export const hourOfDay = (ms) => shortClock.format(ms);
 export const dayOfYear = (ms) => day.format(ms);
 export const exactTime = (ms) => exact.format(ms);
 export const count = (value) => whole.format(value);
+export const atMostTwoDigits = (value) => hundredth.format(value);
 export const oneDigit = (value) => tenth.format(value);
 export const percent = (share) => `${whole.format(Math.round(share * 100))} %`;
 

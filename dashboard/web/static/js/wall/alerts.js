@@ -3,6 +3,7 @@
 import { byId, make, say } from "../elements.js";
 import { picture } from "../picture.js";
 import { t } from "../texts.js";
+import { placeOf } from "./tiles.js";
 import { ago, bestScore, duration, labelsOf, partOf, percent, roughly, timeOfDay } from "../words.js";
 
 const ROWS_KEPT = 50; // the page /alerts has all of them
@@ -73,7 +74,7 @@ function makeRow(alert, openAlert, isNew) {
         make("span", { class: "row-label" }, labelsOf(alert)),
         make("b", { class: "row-score" }, percent(bestScore(alert))),
       ),
-      make("span", { class: "row-meta" }, `${alert.line} · ${alert.station} · ${alert.camera}`),
+      make("span", { class: "row-meta" }, placeOf(alert)),
       make(
         "span",
         { class: "row-line row-meta" },

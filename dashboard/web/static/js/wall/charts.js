@@ -3,7 +3,7 @@
 import { byId, colour, make, say } from "../elements.js";
 import { fetchJson } from "../requests.js";
 import { t } from "../texts.js";
-import { count, hourOfDay, oneDigit, percent } from "../words.js";
+import { atMostTwoDigits, count, hourOfDay, oneDigit, percent } from "../words.js";
 
 const SHOWN_MAX = 4; // the page /analysis has all classes
 const VITAL_FEW = 0.8; // Pareto: the few classes that make 80 % of the defects
@@ -85,7 +85,7 @@ function rateOptions(size) {
     },
     axes: [
       { ...axis, grid: { show: false }, size: 1.8 * rem, space: 4.4 * rem, values: (_, ticks) => ticks.map(clock) },
-      { ...axis, size: 2.6 * rem, space: 2.2 * rem, values: (_, ticks) => ticks.map((tick) => +tick.toFixed(2)) },
+      { ...axis, size: 2.6 * rem, space: 2.2 * rem, values: (_, ticks) => ticks.map(atMostTwoDigits) },
     ],
     series: [
       {},

@@ -5,6 +5,7 @@ import { byId, make, say } from "../elements.js";
 import { closeUp, picture } from "../picture.js";
 import { t } from "../texts.js";
 import { duration, exactTime, labelsOf, oneDigit, partOf, percent, surestFirst } from "../words.js";
+import { placeOf } from "./tiles.js";
 
 const CLOSE_UPS = 12;
 
@@ -13,7 +14,7 @@ let shown = null;
 /** Open an alert, large. */
 export function openAlert(alert) {
   shown = alert;
-  say(byId("detail-title"), [labelsOf(alert), alert.line, alert.station, alert.camera, partOf(alert)].join(" · "));
+  say(byId("detail-title"), [labelsOf(alert), placeOf(alert), partOf(alert)].join(" · "));
   byId("detail-picture").replaceChildren(picture(alert, { labels: true }));
   byId("detail-found").replaceChildren(
     ...surestFirst(alert).slice(0, CLOSE_UPS).map((each) =>

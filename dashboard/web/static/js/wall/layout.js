@@ -1,13 +1,14 @@
 // How many tiles fit beside each other. Pure.
 
 const RATIO = 1.3; // of a good tile, width to height
+const ROOMY = 1.25; // of the least height: where tiles are scrolled, pictures are no strips
 const HEADINGS_COST = 0.85; // a heading for each line is worth smaller tiles, up to here
 
 /**
  * Return {columns, tileHeight, headings, fits} for tiles in an area; all in rem.
  *
- * The tiles are as large as possible. Where they would be smaller than least, they keep
- * that size and the area is scrolled.
+ * The tiles are as large as possible. Where they would be smaller than least, they are
+ * a little larger than that, and the area is scrolled.
  *
  * area: {width, height}. groups: number of tiles of each line. least: {width, height}.
  * gap: between tiles. heading: height of a line's heading.
@@ -36,5 +37,5 @@ function best(area, groups, heading, least, gap) {
   if (found) return found;
   const columns = Math.min(most, widest);
   const width = (area.width - gap * (columns - 1)) / columns;
-  return { columns, tileHeight: Math.max(least.height, Math.min(width / RATIO, least.height * 1.4)), size: 0, fits: false };
+  return { columns, tileHeight: Math.max(least.height * ROOMY, Math.min(width / RATIO, least.height * 1.4)), size: 0, fits: false };
 }

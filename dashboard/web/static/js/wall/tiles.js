@@ -30,6 +30,13 @@ export function camerasOf(stations) {
   );
 }
 
+/** Return the names to show of the place of an alert or a camera. */
+export function placeOf(each) {
+  const tile = tiles.get(keyOf(each));
+  if (!tile) return [each.line, each.station, each.camera].join(" · ");
+  return [tile.station.line_name, tile.station.station_name, tile.camera?.name].filter(Boolean).join(" · ");
+}
+
 /** Connect the tiles: open is called with the alert of a picture that is chosen. */
 export function wireTiles(open) {
   openAlert = open;
@@ -254,8 +261,9 @@ function tickTile(tile, nowMs, staleMs) {
   const { state, title, why, sinceMs } = stateOf(tile.station, camera, nowMs, staleMs);
   showState(tile.state, state);
   tile.root.dataset.state = state;
+  tile.state.title = state === "flashing" ? why : ""; // nothing is wrong: no room is taken for it
   say(tile.word, camera?.in_maintenance ? `${t(`wall.${state}`)} · ${t("wall.maintenance")}` : t(`wall.${state}`));
-  say(tile.why, ["degraded", "flashing"].includes(state) ? why : "");
+  say(tile.why, state === "degraded" ? why : "");
   const isOld = !isCurrent(state);
   tile.over.hidden = !isOld;
   if (isOld) {

@@ -12,7 +12,7 @@ import { openAlert, wireDetail } from "./detail.js";
 import { lineNow, rotationOf, startKiosk } from "./kiosk.js";
 import { signal, tickSound, wireSound } from "./sound.js";
 import { isFaulty, isRunning, worstOf } from "./states.js";
-import { camerasOf, flash, markAlarms, showTiles, tickTiles, wireTiles } from "./tiles.js";
+import { camerasOf, flash, markAlarms, placeOf, showTiles, tickTiles, wireTiles } from "./tiles.js";
 
 const ALERTS_SHOWN = 50; // the page /alerts has all of them
 const TICK_MS = 500;
@@ -105,8 +105,7 @@ function takeAlert(alert) {
   if (!isNew) return;
   flash(alert);
   signal("alert");
-  const place = `${alert.line} ${alert.station} ${alert.camera}`;
-  say(byId("spoken"), t("wall.new_alert", { labels: labelsOf(alert), place }));
+  say(byId("spoken"), t("wall.new_alert", { labels: labelsOf(alert), place: placeOf(alert) }));
   loadChartsSoon(CHARTS_AFTER_ALERT_MS);
 }
 
