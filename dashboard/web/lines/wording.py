@@ -26,11 +26,17 @@ class Wording:
             return NOTHING
         local = self._plant.local(ms)
         is_today = self._plant.date_of(ms) == self._plant.date_of(self.now_ms)
-        return f"{local:%H:%M}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+        return f"{local:%H:%M}" if is_today else f"{self._date(ms)} {local:%H:%M}"
 
     def exact(self, ms: int | None) -> str:
         """Return a time with date, seconds and zone."""
-        return f"{self._plant.local(ms):%Y-%m-%d %H:%M:%S %Z}" if ms else NOTHING
+        if not ms:
+            return NOTHING
+        return f"{self._date(ms)} {self._plant.local(ms):%H:%M:%S %Z}"
+
+    def _date(self, ms: int) -> str:
+        written = self._language.text("alerts.date_format")
+        return self._plant.local(ms).strftime(written)
 
     def ago(self, ms: int | None) -> str:
         """Return how long ago a time was: ``3 h 12 min ago``."""
