@@ -58,7 +58,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ChosenPlaces:
     """Some places of the plant.
 
     Attributes:
@@ -73,7 +73,7 @@ class Places:
         return [table.c[name].in_(wanted) for name, wanted in self.names.items()]
 
 
-ALL_PLACES = Places()
+ALL_PLACES = ChosenPlaces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class History:
         *,
         before: int | None = None,
         after: int | None = None,
-        chosen: Places = ALL_PLACES,
+        chosen: ChosenPlaces = ALL_PLACES,
     ) -> list[Json]:
         """Return a page of alerts.
 
@@ -191,7 +191,7 @@ class History:
             ]
 
     def rate(
-        self, now_ms: int, minutes: int, buckets: int, chosen: Places = ALL_PLACES
+        self, now_ms: int, minutes: int, buckets: int, chosen: ChosenPlaces = ALL_PLACES
     ) -> Json:
         """Return alerts per minute over time.
 
@@ -226,7 +226,9 @@ class History:
             "step_s": step_ms / 1000,
         }
 
-    def pareto(self, now_ms: int, minutes: int, chosen: Places = ALL_PLACES) -> Json:
+    def pareto(
+        self, now_ms: int, minutes: int, chosen: ChosenPlaces = ALL_PLACES
+    ) -> Json:
         """Return the number of defects of each class, most frequent first.
 
         Args:
@@ -298,7 +300,9 @@ def _alerts() -> Select[Any]:
     )
 
 
-def _last_of_cameras(connection: Connection, chosen: Places, limit: int) -> list[int]:
+def _last_of_cameras(
+    connection: Connection, chosen: ChosenPlaces, limit: int
+) -> list[int]:
     """Return the last alerts of each camera of some places."""
     a = alerts.c
     known = select(*(cameras.c[name] for name in CAMERA))
@@ -311,7 +315,7 @@ def _last_of_cameras(connection: Connection, chosen: Places, limit: int) -> list
 
 
 def _counts_by_step(
-    start_ms: int, step_ms: int, end_ms: int, chosen: Places
+    start_ms: int, step_ms: int, end_ms: int, chosen: ChosenPlaces
 ) -> "Select[int, int]":
     """Return the query for the alerts of each step, counted from 0."""
     table, at_ms = alert_minutes, alert_minutes.c.minute_ms

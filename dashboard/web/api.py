@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access.roles import Role
-from dashboard.history.queries import PAGE_MAX_ROWS, History, Places
+from dashboard.history.queries import PAGE_MAX_ROWS, ChosenPlaces, History
 from dashboard.history.tables.base import CAMERA
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
@@ -243,7 +243,7 @@ def _event_id(request: Request) -> str:
     return event_id
 
 
-def query_places(request: Request) -> Places:
+def query_places(request: Request) -> ChosenPlaces:
     """Return the places that a query selects; every place where it names none."""
     query = request.query_params
     names = {name: query.getlist(name) for name in CAMERA if name in query}
@@ -252,7 +252,7 @@ def query_places(request: Request) -> Places:
             len(each) > NAME_MAX_CHARS for each in wanted
         ):
             raise HTTPException(400, f"{name}: at most {PLACES_MAX} names")
-    return Places(names)
+    return ChosenPlaces(names)
 
 
 def query_number(request: Request, name: str, default: int, low: int, high: int) -> int:

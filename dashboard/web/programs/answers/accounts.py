@@ -8,7 +8,7 @@ from dashboard.plant_settings import CameraLimit, Shift
 from models.messages import AlertDetection, ModelInForce
 
 
-class LearningAlert(BaseModel):
+class LearningAlertAnswer(BaseModel):
     """An alert that may be learned from."""
 
     n: int
@@ -28,27 +28,27 @@ class LearningAlert(BaseModel):
     exported_ms: int | None
 
 
-class LearningQueue(BaseModel):
+class LearningQueueAnswer(BaseModel):
     """The queue of the page."""
 
     counts: dict[str, int]
-    alerts: list[LearningAlert]
+    alerts: list[LearningAlertAnswer]
 
 
-class Changed(BaseModel):
+class ChangedAnswer(BaseModel):
     """How many alerts have changed."""
 
     changed: int
 
 
-class Session(BaseModel):
+class SessionAnswer(BaseModel):
     """Name and role; null for somebody unknown."""
 
     user: str | None
     role: str | None
 
 
-class AuditEntry(BaseModel):
+class AuditEntryAnswer(BaseModel):
     """An entry of the audit trail."""
 
     n: int
@@ -60,10 +60,10 @@ class AuditEntry(BaseModel):
     digest: str
 
 
-class AuditPage(BaseModel):
+class AuditPageAnswer(BaseModel):
     """Entries, the newest first."""
 
-    entries: list[AuditEntry]
+    entries: list[AuditEntryAnswer]
     more: bool
 
 
@@ -81,7 +81,7 @@ class SettingsAnswer(BaseModel):
     names: dict[str, str]
 
 
-class User(BaseModel):
+class UserAnswer(BaseModel):
     """A user."""
 
     name: str
@@ -90,13 +90,13 @@ class User(BaseModel):
     password_ms: int
 
 
-class Users(BaseModel):
+class UsersAnswer(BaseModel):
     """All users."""
 
-    users: list[User]
+    users: list[UserAnswer]
 
 
-class NewToken(BaseModel):
+class NewTokenAnswer(BaseModel):
     """The secret, which is shown only here."""
 
     token: str

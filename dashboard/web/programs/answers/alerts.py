@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 from models.messages import AlertData, AlertDetection, ModelInForce
 
 
-class Alert(AlertData):
+class AlertAnswer(AlertData):
     """An alert as its station sent it, and what the history adds."""
 
     n: int = Field(description="Cursor; grows with each alert that arrives.")
@@ -17,15 +17,15 @@ class Alert(AlertData):
     awaits_image: bool
 
 
-class AlertPage(BaseModel):
+class AlertPageAnswer(BaseModel):
     """A page of alerts."""
 
-    alerts: list[Alert]
+    alerts: list[AlertAnswer]
     more: bool
     newest: int = Field(description="The largest cursor of all alerts.")
 
 
-class Badge(BaseModel):
+class BadgeAnswer(BaseModel):
     """What people and the delivery add to an alert, as text."""
 
     kind: str
@@ -33,7 +33,7 @@ class Badge(BaseModel):
     title: str
 
 
-class Box(BaseModel):
+class BoxAnswer(BaseModel):
     """A box as it is drawn, large enough to be seen; pixels of the frame."""
 
     x: float
@@ -42,7 +42,7 @@ class Box(BaseModel):
     height: float
 
 
-class ListedAlert(BaseModel):
+class ListedAlertAnswer(BaseModel):
     """An alert with what people did, and its texts in the reader's language."""
 
     n: int
@@ -86,14 +86,14 @@ class ListedAlert(BaseModel):
     time: str
     zone: str
     iso: str
-    badges: list[Badge]
-    drawn: list[Box]
+    badges: list[BadgeAnswer]
+    drawn: list[BoxAnswer]
 
 
-class AlertList(BaseModel):
+class AlertListAnswer(BaseModel):
     """A page of the list of alerts."""
 
-    alerts: list[ListedAlert]
+    alerts: list[ListedAlertAnswer]
     links: list[tuple[int, int]] = Field(description="Newer and older of one cause.")
     resume: str | None = Field(description="Where older ones go on; null = nowhere.")
     searched_to: str | None
@@ -101,7 +101,7 @@ class AlertList(BaseModel):
     newest: int
 
 
-class AlertCount(BaseModel):
+class AlertCountAnswer(BaseModel):
     """How many alerts pass a filter."""
 
     count: int
@@ -110,7 +110,7 @@ class AlertCount(BaseModel):
     now_ms: int
 
 
-class ShownReview(BaseModel):
+class ShownReviewAnswer(BaseModel):
     """What somebody did with an alert."""
 
     kind: str
@@ -119,20 +119,20 @@ class ShownReview(BaseModel):
     when: str
 
 
-class Reviews(BaseModel):
+class ReviewsAnswer(BaseModel):
     """What was done with an alert, the newest first."""
 
-    reviews: list[ShownReview]
+    reviews: list[ShownReviewAnswer]
 
 
-class Reviewed(BaseModel):
+class ReviewedAnswer(BaseModel):
     """The alerts that a review changed; of many, the first ones."""
 
     changed: int
-    alerts: list[ListedAlert]
+    alerts: list[ListedAlertAnswer]
 
 
-class ShownShelf(BaseModel):
+class ShownShelfAnswer(BaseModel):
     """A shelf."""
 
     k: int
@@ -144,26 +144,26 @@ class ShownShelf(BaseModel):
     until_ms: int
 
 
-class Shelves(BaseModel):
+class ShelvesAnswer(BaseModel):
     """The shelves in force."""
 
-    shelves: list[ShownShelf]
+    shelves: list[ShownShelfAnswer]
 
 
-class Shelved(BaseModel):
+class ShelvedAnswer(BaseModel):
     """The new shelf."""
 
     k: int
     until_ms: int
 
 
-class ShelfEnded(BaseModel):
+class ShelfEndedAnswer(BaseModel):
     """The number of the shelf that has ended."""
 
     ended: int
 
 
-class FetchState(BaseModel):
+class FetchStateAnswer(BaseModel):
     """How far the fetch of a full picture is."""
 
     state: str

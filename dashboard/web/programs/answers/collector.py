@@ -3,17 +3,17 @@
 from pydantic import BaseModel, Field
 
 
-class Empty(BaseModel):
+class EmptyAnswer(BaseModel):
     """It is done."""
 
 
-class Done(BaseModel):
+class DoneAnswer(BaseModel):
     """It is done."""
 
     done: bool
 
 
-class BrokerState(BaseModel):
+class BrokerStateAnswer(BaseModel):
     """The connection to the broker."""
 
     address: str
@@ -24,13 +24,13 @@ class BrokerState(BaseModel):
     connections: int
 
 
-class HistoryState(BaseModel):
+class HistoryStateAnswer(BaseModel):
     """Whether the history can be written."""
 
     failure: str = Field(description="Why it cannot; empty when it can.")
 
 
-class ReceiverState(BaseModel):
+class ReceiverStateAnswer(BaseModel):
     """One receiver of notifications."""
 
     name: str
@@ -42,34 +42,34 @@ class ReceiverState(BaseModel):
     dropped: int
 
 
-class Collector(BaseModel):
+class CollectorAnswer(BaseModel):
     """The state of the collector; counters are since its start."""
 
-    broker: BrokerState
-    history: HistoryState
+    broker: BrokerStateAnswer
+    history: HistoryStateAnswer
     alarm: str = Field(description="What a sender did that no station does.")
     unjudged: str = Field(description="Why parts are not judged for alarms.")
     duplicates: int
     dropped: int
     rejected: dict[str, int] = Field(description="Invalid messages by reason.")
-    notify: list[ReceiverState]
+    notify: list[ReceiverStateAnswer]
 
 
-class Health(BaseModel):
+class HealthAnswer(BaseModel):
     """``status`` alone for somebody unknown."""
 
     status: str = Field(pattern="^(ok|degraded|failing)$")
-    broker: BrokerState | None = None
-    history: HistoryState | None = None
+    broker: BrokerStateAnswer | None = None
+    history: HistoryStateAnswer | None = None
     alarm: str | None = None
     unjudged: str | None = None
     duplicates: int | None = None
     dropped: int | None = None
     rejected: dict[str, int] | None = None
-    notify: list[ReceiverState] | None = None
+    notify: list[ReceiverStateAnswer] | None = None
 
 
-class Alarm(BaseModel):
+class AlarmAnswer(BaseModel):
     """An alarm of a camera; times that are 0 have not come."""
 
     id: int
@@ -88,13 +88,13 @@ class Alarm(BaseModel):
     comment: str
 
 
-class ShownAlarm(Alarm):
+class ShownAlarmAnswer(AlarmAnswer):
     """An alarm with the names to show."""
 
     place: str
 
 
-class Status(Collector):
+class StatusAnswer(CollectorAnswer):
     """The state of the collector, for pages."""
 
     now_ms: int
@@ -102,10 +102,10 @@ class Status(Collector):
     title: str
     stale_after_s: float
     missing: int = Field(description="Events that are missing between others.")
-    alarms: list[ShownAlarm] = Field(description="The open ones.")
+    alarms: list[ShownAlarmAnswer] = Field(description="The open ones.")
 
 
-class Gap(BaseModel):
+class GapAnswer(BaseModel):
     """A stream in which events are missing."""
 
     stream: str
@@ -118,7 +118,7 @@ class Gap(BaseModel):
     missing: int
 
 
-class Summary(Collector):
+class SummaryAnswer(CollectorAnswer):
     """Totals of the history, and the state of the collector."""
 
     now_ms: int
@@ -129,4 +129,4 @@ class Summary(Collector):
     shed_by_stations: int
     waiting_for_picture: int
     streams: int
-    gaps: list[Gap]
+    gaps: list[GapAnswer]

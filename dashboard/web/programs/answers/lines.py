@@ -2,12 +2,17 @@
 
 from pydantic import BaseModel, Field
 
-from dashboard.web.programs.answers.alerts import Alert
-from dashboard.web.programs.answers.collector import Done, Empty, ShownAlarm, Status
+from dashboard.web.programs.answers.alerts import AlertAnswer
+from dashboard.web.programs.answers.collector import (
+    DoneAnswer,
+    EmptyAnswer,
+    ShownAlarmAnswer,
+    StatusAnswer,
+)
 from models.messages import CameraStats, CameraStatus, StationStatus
 
 
-class Rate(BaseModel):
+class RateAnswer(BaseModel):
     """Alerts over time."""
 
     start_s: list[int] = Field(description="Start of each step, Unix seconds.")
@@ -16,7 +21,7 @@ class Rate(BaseModel):
     step_s: float
 
 
-class ClassCount(BaseModel):
+class ClassCountAnswer(BaseModel):
     """Defects of one class."""
 
     label: str
@@ -24,41 +29,41 @@ class ClassCount(BaseModel):
     share: float = Field(description="Cumulated, 0 to 1.")
 
 
-class Pareto(BaseModel):
+class ParetoAnswer(BaseModel):
     """Defects by class, the most frequent first."""
 
-    classes: list[ClassCount]
+    classes: list[ClassCountAnswer]
     other: int
     total: int
 
 
-class NoteSaved(BaseModel):
+class NoteSavedAnswer(BaseModel):
     """The note is kept."""
 
     saved: bool
 
 
-class Rechecked(BaseModel):
+class RecheckedAnswer(BaseModel):
     """The number of the entry."""
 
     recheck: int
 
 
-class Flashing(BaseModel):
+class FlashingAnswer(BaseModel):
     """What flashing does on a line PC."""
 
     kind: str = Field(pattern="^(trial|installing)$")
     reason: str
 
 
-class ShownLimit(BaseModel):
+class ShownLimitAnswer(BaseModel):
     """What raises the alarm of a camera."""
 
     defect_percent: float | None
     streak: int | None
 
 
-class Camera(BaseModel):
+class CameraAnswer(BaseModel):
     """A camera with its last messages and counters."""
 
     site: str
@@ -72,12 +77,12 @@ class Camera(BaseModel):
     alerts_last_hour: int
     alerts_per_minute: float
     verdicts_last_hour: dict[str, int]
-    last_alert: Alert | None
-    limit: ShownLimit
+    last_alert: AlertAnswer | None
+    limit: ShownLimitAnswer
     in_maintenance: bool
 
 
-class Station(BaseModel):
+class StationAnswer(BaseModel):
     """A station with its cameras."""
 
     site: str
@@ -88,25 +93,25 @@ class Station(BaseModel):
     heard_ms: int | None
     said_ms: int | None
     status: StationStatus | None
-    flashing: Flashing | None
+    flashing: FlashingAnswer | None
     missing: int
-    cameras: list[Camera]
+    cameras: list[CameraAnswer]
 
 
-class Cameras(Status):
+class CamerasAnswer(StatusAnswer):
     """The state of everything."""
 
-    stations: list[Station]
+    stations: list[StationAnswer]
 
 
-class Alarms(BaseModel):
+class AlarmsAnswer(BaseModel):
     """The open alarms, and the last ones of all."""
 
-    open: list[ShownAlarm]
-    last: list[ShownAlarm]
+    open: list[ShownAlarmAnswer]
+    last: list[ShownAlarmAnswer]
 
 
-class Window(BaseModel):
+class WindowAnswer(BaseModel):
     """A maintenance window; an empty camera is the whole station."""
 
     n: int
@@ -121,7 +126,7 @@ class Window(BaseModel):
     ended_by: str
 
 
-class Order(BaseModel):
+class OrderAnswer(BaseModel):
     """The model that is ordered for a station; an empty sha256: it was taken back."""
 
     site: str
@@ -150,7 +155,7 @@ class ModelAnswer(BaseModel):
     refusal: str
 
 
-class LineCamera(BaseModel):
+class LineCameraAnswer(BaseModel):
     """A camera with its states of some hours."""
 
     camera: str
@@ -158,14 +163,14 @@ class LineCamera(BaseModel):
     state: str
     reason: str
     since_ms: int | None
-    status: CameraStatus | Empty
-    stats: CameraStats | Empty
-    maintenance: Window | None
+    status: CameraStatus | EmptyAnswer
+    stats: CameraStats | EmptyAnswer
+    maintenance: WindowAnswer | None
     state_ms: dict[str, int]
     availability: float | None
 
 
-class LinePc(BaseModel):
+class LinePcAnswer(BaseModel):
     """A line PC with its states of some hours."""
 
     site: str
@@ -176,28 +181,28 @@ class LinePc(BaseModel):
     reason: str
     since_ms: int | None
     heard_ms: int | None
-    status: StationStatus | Empty
+    status: StationStatus | EmptyAnswer
     missing: int
-    maintenance: Window | None
+    maintenance: WindowAnswer | None
     model_since_ms: int | None
-    desired: Order | None
+    desired: OrderAnswer | None
     desired_state: str
     answer: ModelAnswer | None
-    flashing: Flashing | None
+    flashing: FlashingAnswer | None
     state_ms: dict[str, int]
     availability: float | None
-    cameras: list[LineCamera]
+    cameras: list[LineCameraAnswer]
 
 
-class LinePcs(BaseModel):
+class LinePcsAnswer(BaseModel):
     """Every line PC."""
 
     now_ms: int
     hours: int
-    stations: list[LinePc]
+    stations: list[LinePcAnswer]
 
 
-class ModelChange(BaseModel):
+class ModelChangeAnswer(BaseModel):
     """A model that a station has run."""
 
     n: int
@@ -211,7 +216,7 @@ class ModelChange(BaseModel):
     variant: str
 
 
-class StateEntry(BaseModel):
+class StateEntryAnswer(BaseModel):
     """A change of state; an empty camera is the station."""
 
     camera: str
@@ -220,34 +225,34 @@ class StateEntry(BaseModel):
     reason: str
 
 
-class LinePcDetails(LinePc):
+class LinePcDetailsAnswer(LinePcAnswer):
     """One line PC with its log."""
 
-    models: list[ModelChange]
+    models: list[ModelChangeAnswer]
     answers: list[ModelAnswer]
-    windows: list[Window]
-    changes: list[StateEntry]
+    windows: list[WindowAnswer]
+    changes: list[StateEntryAnswer]
 
 
-class MaintenanceStarted(BaseModel):
+class MaintenanceStartedAnswer(BaseModel):
     """When the window ends."""
 
     until_ms: int
 
 
-class MaintenanceEnded(BaseModel):
+class MaintenanceEndedAnswer(BaseModel):
     """How many windows have ended."""
 
     ended: int
 
 
-class Forgotten(Done):
+class ForgottenAnswer(DoneAnswer):
     """It is forgotten."""
 
     warning: str = Field(description="Why Home Assistant still shows it, or empty.")
 
 
-class LivePicture(BaseModel):
+class LivePictureAnswer(BaseModel):
     """Where the picture is."""
 
     url: str
