@@ -93,6 +93,7 @@ class LineClocks:
 
     def __init__(self, database: Database) -> None:
         self._stations: dict[StationTopics, Clocks] = {}
+        self._measured: set[StationTopics] = set()  # since the last commit
         self._unconfirmed: list[tuple[_Clock, Values]] = []
         newest = select(line_clocks).order_by(line_clocks.c.at_ms.desc())
         with database.read() as connection:
@@ -116,6 +117,7 @@ class LineClocks:
         self, topics: StationTopics, status: StationStatus, at_ms: int
     ) -> None:
         starts = self._stations.setdefault(topics, {})
+        self._measured.add(topics)
         clock = starts.setdefault(status.boot_id, _Clock())
         clock.at_ms = max(clock.at_ms, at_ms)
         if status.at_ns is not None:
@@ -163,7 +165,8 @@ class LineClocks:
         ``confirm`` follows its commit.
         """
         self._unconfirmed = []
-        for topics, starts in self._stations.items():
+        for topics in self._measured:
+            starts = self._stations.get(topics, {})
             changed = {
                 boot_id: clock for boot_id, clock in starts.items() if clock.has_changed
             }
@@ -176,6 +179,7 @@ class LineClocks:
         for clock, values in self._unconfirmed:
             clock.written = values
         self._unconfirmed = []
+        self._measured.clear()
 
 
 def _is_usable(status: StationStatus) -> bool:
