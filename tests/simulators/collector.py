@@ -188,6 +188,8 @@ class SimCollector:
             self.arrivals.append(event)
             self._topics[event["data"]["stream"]] = parsed.topics.ack
             self._keep(leaf, event)
+        elif not message.payload:  # the sender is gone for good
+            self.states.pop(message.topic, None)
         else:
             self.states.setdefault(message.topic, []).append(
                 json.loads(message.payload)
