@@ -122,6 +122,10 @@ class DashboardServiceFiles:
     unit: str
     sysusers: str
 
+    def unit_texts(self) -> str:
+        """Return the content of the unit."""
+        return self.unit
+
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write the files into a folder, which is created, and return their paths.
 
@@ -150,6 +154,10 @@ class ServiceFiles:
     unit: str
     agent: str
     sysusers: str
+
+    def unit_texts(self) -> str:
+        """Return the content of the two units."""
+        return f"{self.unit}\n{self.agent}"
 
     def write(self, folder: Path) -> tuple[Path, Path, Path]:
         """Write the files into a folder, which is created, and return their paths.

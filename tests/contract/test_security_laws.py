@@ -32,7 +32,7 @@ OWN_FILES = {
     "deploy/service.py": "templates of this program",
     "deploy/templates/provision/install.py": "runs alone; verified by their hashes",
     "deploy/provision/wheelhouse.py": "copies, verified by their hashes",
-    "deploy/broker_files.py": "templates of this program, and files that it wrote",
+    "deploy/broker/config_files.py": "templates, and files that it wrote",
     "trainer/data/synthetic/line_folder.py": "the marker of a folder that it replaces",
     "trainer/detectors/download.py": "a download that is verified by its hash",
     "trainer/detectors/zoo.py": "sidecars of the weights that are shipped",

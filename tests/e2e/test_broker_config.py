@@ -1,4 +1,4 @@
-"""What ``graftline broker-config`` writes, in a real mosquitto with real certificates.
+"""What ``graftline broker-config`` writes and makes, in a real mosquitto.
 
 A station publishes its own topics and is denied those of another.
 """
@@ -50,6 +50,33 @@ class PlantBroker(Broker):
         self._process = None
 
 
+# As Debian ships it: /etc/mosquitto/mosquitto.conf.
+DEBIAN_CONF = """
+pid_file {folder}/mosquitto.pid
+
+persistence true
+persistence_location {folder}/data/
+
+log_dest stderr
+
+include_dir {folder}/conf.d
+"""
+
+
+@contextmanager
+def debian_broker(folder: Path, *stations: str) -> Iterator[Broker]:
+    """Run the broker of Debian with what the command adds to it."""
+    for name in ("conf.d", "data"):
+        (folder / name).mkdir()
+    (folder / "mosquitto.conf").write_text(DEBIAN_CONF.format(folder=folder))
+    port = free_port()
+    arguments = ["broker-config", "--out", folder / "conf.d", "--port", port]
+    arguments += ["--certificates", folder / "tls", "--make-certificates", *stations]
+    assert main([str(argument) for argument in arguments]) == 0
+    with PlantBroker(folder, port) as broker:
+        yield broker
+
+
 @contextmanager
 def broker_of(folder: Path, plant: Authority) -> Iterator[Broker]:
     port = free_port()
@@ -63,11 +90,26 @@ def broker_of(folder: Path, plant: Authority) -> Iterator[Broker]:
         yield broker
 
 
+class MadeCertificates:
+    """The files that ``--make-certificates`` made, in the place of an authority."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.certificate_file = folder, folder / "ca.pem"
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        stem = name.replace("/", ".")
+        return self.folder / f"{stem}.pem", self.folder / f"{stem}-key.pem"
+
+
 class Person:
     """A client with a certificate."""
 
     def __init__(
-        self, plant: Authority, broker: Broker, name: str, client_id: str = ""
+        self,
+        plant: Authority | MadeCertificates,
+        broker: Broker,
+        name: str,
+        client_id: str = "",
     ) -> None:
         self.connects = 0
         self.answers: dict[int, ReasonCode] = {}
@@ -120,6 +162,35 @@ class Person:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+@pytest.mark.parametrize("is_listed", [True, False], ids=["2.1", "2.0"])
+def test_made_certificates_serve_the_stations_of_debians_own_broker(
+    tmp_path: Path, *, is_listed: bool
+) -> None:
+    """mosquitto 2.1 matches no pattern with slashes: the list alone has to serve."""
+    with debian_broker(tmp_path, "plant/line-1/station-1") as broker:
+        acl = tmp_path / "conf.d" / "stations.acl"
+        rules = acl.read_text("utf-8")
+        part = rules.replace("%u/", "%u/matches-nothing/")
+        if not is_listed:
+            part = rules.partition("\nuser plant/line-1/station-1\n")[0]
+        acl.write_text(part, "utf-8")
+        broker.stop()
+        broker.start()
+        made = MadeCertificates(tmp_path / "tls")
+        with (
+            Person(made, broker, "plant/line-1/station-1") as station,
+            Person(made, broker, "collector") as collector,
+        ):
+            station.listen("#")
+            assert collector.may_write(MINE.ack)
+            assert until(lambda: [topic for topic, _ in station.received] == [MINE.ack])
+            assert station.may_write(MINE.camera("top", "alert"))
+            assert station.may_write(f"{MINE.root}/model/doctor")
+            # mosquitto 2.0.11 may end the connection after it denied a message.
+            assert not station.may_write(OTHER.status)
+            assert not station.may_write(f"{MINE.root}/model/desired")
 
 
 def test_station_writes_its_own_topics_and_no_others(

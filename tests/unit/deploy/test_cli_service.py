@@ -80,3 +80,24 @@ def test_agent_and_dashboard_are_not_one_service(tmp_path: Path) -> None:
     typed = ("--dashboard", config, "--agent-config", config, "--dry-run")
     with pytest.raises(ConfigError, match="--agent-config"):
         run_service(arguments(*typed))
+
+
+def test_units_of_daemon_and_dashboard_are_written_together(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dashboard = tmp_path / "dashboard.toml"
+    dashboard.write_text("", encoding="utf-8")
+    both = ("--config", config, "--dashboard", dashboard)
+    assert run_service(arguments(*both, "--out", tmp_path / "out")) == 0
+    printed = capsys.readouterr().out
+    names = ("graftline-edge", "graftline-agent", "graftline-dashboard")
+    enabled = " ".join(f"{name}.service" for name in names)
+    assert f"systemctl enable --now {enabled}\n" in printed
+    assert len([*(tmp_path / "out").iterdir()]) == 5
+    with pytest.raises(ConfigError, match="--user does not go with both"):
+        run_service(arguments(*both, "--user", "me", "--dry-run"))
+
+
+def test_unit_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--config and --dashboard are missing"):
+        run_service(arguments("--dry-run"))
