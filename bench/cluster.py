@@ -45,7 +45,7 @@ def require_programs() -> None:
     if missing:
         raise ConfigError(
             f"The cluster cannot be started: {' and '.join(missing)} not found.",
-            why="It is made of the real servers.",
+            why="nats-server is its MQTT cluster, PostgreSQL holds its history.",
             fix=f"apt-get install {' '.join(missing)}",
         )
 
