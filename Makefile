@@ -88,12 +88,8 @@ docs: env ## write the generated pages, and build the site into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo build/site/index.html
 
-wheel: env ## build dist/graftline-*.whl, as a line PC installs it
-	rm -rf build dist
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
-		--no-index --no-build-isolation --wheel-dir dist .
-	rm -rf build *.egg-info
-	@ls dist/*.whl
+wheel: ## write dist/: wheel, locked packages and installer for a PC of the plant
+	@PYTHON=$(PYTHON) requirements/make_wheel.sh
 
 # Versions move only when somebody asks for it: compiling keeps what is locked.
 UV_LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 \
@@ -102,11 +98,13 @@ UV_LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 \
 lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(UV_LOCK) pyproject.toml --all-extras -o requirements/all.txt \
 		$(if $(UPGRADE),--upgrade)
-	$(UV_LOCK) pyproject.toml --extra edge --extra deploy \
+	$(UV_LOCK) pyproject.toml --extra edge --extra deploy --extra dashboard \
 		--constraint requirements/all.txt -o requirements/line-pc.txt
 	echo uv | $(UV_LOCK) - -o requirements/uv.txt $(if $(UPGRADE),--upgrade)
 	echo "openvino-model-api[onnx]" | $(UV_LOCK) - -o requirements/model-api.txt \
 		$(if $(UPGRADE),--upgrade)
+	echo setuptools | $(UV_LOCK) - --constraint requirements/all.txt \
+		-o requirements/wheel.txt
 	echo pip | $(UV_LOCK) - -o requirements/pip.txt $(if $(UPGRADE),--upgrade)
 	echo ansible-core | $(UV_LOCK) - -o requirements/ansible.txt $(if $(UPGRADE),--upgrade)
 	echo pip-audit | $(UV_LOCK) - -o requirements/audit.txt $(if $(UPGRADE),--upgrade)

@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import shlex
 import sys
 from pathlib import Path
 
@@ -77,7 +78,16 @@ def add_provision_arguments(parser: argparse.ArgumentParser) -> None:
         "--station", metavar="SITE/LINE/STATION", help="for a new edge.toml"
     )
     parser.add_argument(
-        "--broker", metavar="HOST[:PORT]", help="for a new edge.toml (localhost)"
+        "--broker",
+        metavar="HOST[:PORT]",
+        help="for new configurations (localhost); with port 8883 also the certificates "
+        "that graftline broker-config makes",
+    )
+    parser.add_argument(
+        "--camera", metavar="SOURCE", help="for a new edge.toml (v4l2:/dev/video0)"
+    )
+    parser.add_argument(
+        "--dashboard", action="store_true", help="set up the dashboard there too"
     )
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="edge.toml of a PC that has none"
@@ -105,16 +115,17 @@ def run_provision(args: argparse.Namespace) -> int:
     target = parse_target(args.target)
     words = [
         word
-        for option in ("station", "broker", "user")
+        for option in ("station", "broker", "camera", "user")
         if (value := getattr(args, option))
         for word in (f"--{option}", value)
     ]
+    words += ["--dashboard"] if args.dashboard else []
     root = args.root if isinstance(target, SshTarget) else ""
     options = InstallerOptions(tuple(words), args.config, args.ssh_key, root)
     report = provision(args.wheelhouse, target, options, print_step)
     if report is None:
         folder = target.folder / FOLDER if isinstance(target, UsbTarget) else FOLDER
-        command = " ".join(["sudo sh", f"{FOLDER}/install.sh", *words])
+        command = f"sudo sh {shlex.join([f'{FOLDER}/install.sh', *words])}"
         print_line(f"written: {folder}; on the line PC: {command}")
     elif args.json:
         print_json(report)
@@ -131,7 +142,9 @@ def _print_report(report: ProvisionReport) -> None:
         lines.append(f"before: {report.before}")
     if report.is_new_config:
         lines.append(f"written: {report.config}; now set the cameras in it")
-    lines += [*report.services, f"doctor: exit code {report.doctor.get('exit_code')}"]
+    lines += report.services
+    if report.doctor:
+        lines.append(f"doctor: exit code {report.doctor.get('exit_code')}")
     lines += [f"  {line}" for line in report.doctor.get("lines", ())]
     for line in lines:
         print_line(str(line))

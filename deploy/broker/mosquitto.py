@@ -18,8 +18,10 @@ from models.files import read_regular, write_atomically
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 PLUGIN = "mosquitto_acl_file.so"
-PLUGIN_FOLDERS = ("usr/lib/*/mosquitto", "usr/lib/*", "usr/lib", "usr/lib64")
-PLUGIN_FOLDERS += ("usr/local/lib", "usr/local/lib64")
+PLUGIN_FOLDERS = (
+    *("usr/lib/*/mosquitto", "usr/lib/*", "usr/lib", "usr/lib64"),
+    *("usr/local/lib", "usr/local/lib64"),
+)
 CONFIG_MAX_BYTES = 1 << 20
 PROGRAM_LIMIT_S = 20.0
 
@@ -142,7 +144,8 @@ def _copy(config: Path, folder: Path) -> dict[Path, Path]:
     Returns:
         Each folder with the one in its place, and last the file.
     """
-    names, lines = {}, []
+    names: dict[Path, Path] = {}
+    lines = []
     for line in _text_of(config).splitlines():
         key, _, value = line.strip().partition(" ")
         if key == "include_dir":

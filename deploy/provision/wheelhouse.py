@@ -3,9 +3,9 @@
 ::
 
     OUT/
-        install.sh, install.py      the installer; it needs Python, nothing else
+        install.sh, install*.py     the installer; it needs Python, nothing else
         manifest.json               platform, version, SHA-256 of every file
-        edge.toml                   template of the daemon's configuration
+        edge.toml, dashboard.toml   templates of the configurations
         wheels/*.whl                the locked packages, pip, and Graftline itself
 
 The hashes of the packages are those of ``requirements/line-pc.txt``: pip refuses every
@@ -22,6 +22,13 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from deploy.provision.installer_folder import (
+    INSTALLER,
+    MANIFEST,
+    SCHEMA_VERSION,
+    TEMPLATES,
+    files_of,
+)
 from deploy.provision.own_wheel import NAME, make_own_wheel
 from deploy.provision.pip_runs import run_pip
 from deploy.provision.platforms import LinePcPlatform
@@ -34,11 +41,8 @@ from models.files import (
     write_atomically,
 )
 
-SCHEMA_VERSION = 1
-TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "provision"
-MANIFEST, WHEELS = "manifest.json", "wheels"
+WHEELS = "wheels"
 MANIFEST_MAX_BYTES = 1 << 20
-COPIED = ("install.sh", "install.py", "edge.toml")
 LOCKS = ("line-pc.txt", "pip.txt")
 
 
@@ -102,7 +106,7 @@ def pack_wheelhouse(
             version = _add_graftline(folder / WHEELS, wheel)
             for lock in LOCKS:
                 _fetch(TEMPLATES / lock, platform, folder / WHEELS)
-            for name in COPIED:
+            for name in INSTALLER:
                 shutil.copy(TEMPLATES / name, folder / name)
             manifest = WheelhouseManifest(
                 graftline=version,
@@ -110,7 +114,10 @@ def pack_wheelhouse(
                 machine=platform.machine,
                 glibc=platform.glibc,
                 made_at=datetime.now(UTC),
-                files=_list_files(folder),
+                files={
+                    name: WheelhouseFile.model_validate(entry)
+                    for name, entry in files_of(folder).items()
+                },
             )
             text = json.dumps(manifest.model_dump(mode="json"), indent=2)
             write_atomically(folder / MANIFEST, text.encode() + b"\n")
@@ -213,13 +220,3 @@ def _fetch(lock: Path, platform: LinePcPlatform, wheels: Path) -> None:
         failure=f"the packages for {platform} cannot be fetched.",
         fix="Allow access to a package index (pip's settings), and check --for.",
     )
-
-
-def _list_files(folder: Path) -> dict[str, WheelhouseFile]:
-    return {
-        str(path.relative_to(folder)): WheelhouseFile(
-            sha256=sha256_of(path), size_bytes=path.stat().st_size
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

@@ -1,6 +1,7 @@
 """Finds the keys folder of a workstation."""
 
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,22 @@ def default_keys_folder() -> Path:
     configuration = os.environ.get("XDG_CONFIG_HOME", "")
     # The specification ignores a relative path.
     is_usable = Path(configuration).is_absolute()
-    base = Path(configuration) if is_usable else Path.home() / ".config"
+    base = Path(configuration) if is_usable else _home() / ".config"
     return base / "graftline" / "keys"
+
+
+def _home() -> Path:
+    """Return the home folder of the user of this process.
+
+    ``runuser -u NAME`` leaves the caller's in ``$HOME``, where NAME may not write.
+    """
+    home = Path.home()
+    if os.access(home, os.W_OK):
+        return home
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:  # a user without a name, as in a container
+        return home
 
 
 def open_keys(

@@ -58,6 +58,8 @@ SKELETON = {
     "edge/frame.py": "",
     "edge/counters.py": "",
     "deploy/__init__.py": "",
+    "deploy/broker/__init__.py": "",
+    "deploy/broker/mosquitto.py": "import subprocess",
     "deploy/cli.py": "",
     "deploy/cli_trust.py": "",
     "deploy/cli_shared.py": "",

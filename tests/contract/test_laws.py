@@ -50,10 +50,11 @@ DOORS = {
     "onnxruntime": ("models.onnx_runtime",),
     "paho": ("models.mqtt_session",),
     "subprocess": (
+        "deploy.broker.mosquitto",
         "deploy.provision.pip_runs",
         "deploy.selftest",
         "deploy.transports.openssh",
-        "deploy.templates.provision.install",  # runs alone, on a line PC
+        "deploy.templates.provision.install_files",  # runs alone, on a line PC
         "demo",
     ),
     "tuf": ("deploy.trust",),
@@ -64,9 +65,11 @@ OTHER_WAYS_TO_START_A_PROGRAM = (
     *("asyncio.create_subprocess", "pty.spawn"),
 )
 # Not called cli, and yet they talk to a person: the one command, and what stands
-# behind `make schemas` and `make pretrain`.
+# behind `make wheel`, `make schemas` and `make pretrain`.
 TALKERS = {
+    "deploy/provision/installer_folder.py",
     "deploy/templates/provision/install.py",  # runs alone, on a line PC
+    "deploy/templates/provision/install_files.py",
     "graftline.py",
     "models/schemas.py",
     "pretraining/pretrain.py",

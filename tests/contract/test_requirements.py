@@ -11,7 +11,7 @@ import pytest
 TRAINING_LIBRARIES = {"torch", "torchvision", "nncf", "onnx", "triton", "scipy"}
 LOCK_FILES = (
     *("all.txt", "ansible.txt", "audit.txt", "line-pc.txt"),
-    *("model-api.txt", "pip.txt", "uv.txt"),
+    *("model-api.txt", "pip.txt", "uv.txt", "wheel.txt"),
 )
 
 

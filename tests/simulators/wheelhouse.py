@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from deploy.provision.wheelhouse import COPIED, TEMPLATES
+from deploy.provision.installer_folder import INSTALLER, TEMPLATES
 
 SMALL_PIP = """
 import sys, sysconfig, zipfile
@@ -33,8 +33,10 @@ if verb == "run" and {refuses!r} in pathlib.Path(options[1]).read_text():
     sys.exit("this version cannot read that")
 if verb == "service":
     out = pathlib.Path(options[options.index("--out") + 1])
-    (out / "graftline-edge.service").write_text("ExecStart={version}")
-    (out / "graftline-sysusers.conf").write_text({sysusers!r})
+    name = "dashboard" if "--dashboard" in options else "edge"
+    (out / f"graftline-{{name}}.service").write_text("ExecStart={version}")
+    users = "-dashboard" if name == "dashboard" else ""
+    (out / f"graftline{{users}}-sysusers.conf").write_text({sysusers!r})
 if verb == "doctor":
     print("no model")
     sys.exit(5)
@@ -75,7 +77,7 @@ def make_wheelhouse(folder: Path, **changes: Any) -> Path:
         changes: Fields of the manifest that differ from this machine's.
     """
     (folder / "wheels").mkdir(parents=True)
-    for name in COPIED:
+    for name in INSTALLER:
         (folder / name).write_bytes((TEMPLATES / name).read_bytes())
     for name in ("pip-1-py3-none-any.whl", "graftline-9.9-py3-none-any.whl"):
         (folder / "wheels" / name).write_bytes(name.encode())

@@ -153,14 +153,15 @@ def test_new_pc_gets_program_configuration_units_and_a_report_of_doctor(
     tmp_path: Path,
 ) -> None:
     wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
-    report = installed(wheelhouse, root, "--broker", "10.0.0.5:8883")
+    report = installed(wheelhouse, root, "--broker", "10.0.0.5:1884")
     assert (report["graftline"], report["before"]) == ("1.0", "")
     assert report["is_new_config"]
     assert report["doctor"] == {"exit_code": 5, "lines": ["no model"]}
     assert in_force(root) == "1.0"
     config = tomllib.loads((root / "etc/graftline/edge.toml").read_text())
     assert config["station"] == {"site": "a", "line": "b", "station": "c"}
-    assert config["broker"] == {"host": "10.0.0.5", "port": 8883}
+    assert config["broker"] == {"host": "10.0.0.5", "port": 1884}
+    assert config["camera"][0]["source"] == "v4l2:/dev/video0"
     assert config["model"]["slot"] == f"{root}/var/lib/graftline/slot"
     assert (root / "etc/sysusers.d/graftline.conf").read_text() == "u graftline"
     assert stat.S_IMODE((root / "etc/graftline/edge.toml").stat().st_mode) == 0o640
@@ -281,3 +282,50 @@ def test_planted_link_in_the_place_of_the_data_is_refused(tmp_path: Path) -> Non
     assert answer.returncode == 8
     assert "is a link" in answer.stderr
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o755
+
+
+def test_broker_with_tls_gets_the_certificates_of_each_program(tmp_path: Path) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    key = root / "etc/graftline/tls/a.b.c-key.pem"
+    key.parent.mkdir(parents=True)
+    key.touch(0o644)
+    camera = 'rtsp://me:"x"@10.0.0.17/s'
+    options = ("--broker", "hall:8883", "--camera", camera, "--dashboard")
+    report = installed(wheelhouse, root, *options)
+    etc = root / "etc/graftline"
+    assert report["new_configs"] == [f"{etc}/edge.toml", f"{etc}/dashboard.toml"]
+    edge = tomllib.loads((etc / "edge.toml").read_text())
+    dashboard = tomllib.loads((etc / "dashboard.toml").read_text())
+    for config, stem in ((edge, "a.b.c"), (dashboard, "collector")):
+        assert config["broker"] == {
+            "host": "hall",
+            "port": 8883,
+            "tls_ca_file": f"{etc}/tls/ca.pem",
+            "tls_cert_file": f"{etc}/tls/{stem}.pem",
+            "tls_key_file": f"{etc}/tls/{stem}-key.pem",
+        }
+    assert edge["camera"][0]["source"] == camera
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(etc.stat().st_mode) == 0o755, "other users read there too"
+    history = root / "var/lib/graftline-dashboard"
+    assert dashboard["history"]["path"] == f"{history}/history.sqlite3"
+    assert stat.S_IMODE(history.stat().st_mode) == 0o700
+    assert report["units"] == ["graftline-dashboard.service", "graftline-edge.service"]
+    assert (root / "etc/sysusers.d/graftline-dashboard.conf").is_file()
+
+
+def test_pc_of_the_dashboard_alone_has_no_daemon_and_is_updated_without_options(
+    tmp_path: Path,
+) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    answer = install(wheelhouse, root, "--dashboard", "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["units"] == ["graftline-dashboard.service"]
+    assert json.loads(answer.stdout)["doctor"] == {}
+    assert not (root / "etc/graftline/edge.toml").exists()
+    newer = make_small_wheelhouse(tmp_path / "newer", version="2.0")
+    answer = install(newer, root)
+    assert answer.returncode == 0, answer.stderr
+    assert "left as it is" in answer.stderr
+    unit = root / "etc/systemd/system/graftline-dashboard.service"
+    assert unit.read_text() == "ExecStart=2.0"

@@ -2,6 +2,8 @@
 
 import shutil
 import stat
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -308,6 +310,10 @@ def test_default_folder_follows_the_environment(
     monkeypatch.delenv("GRAFTLINE_KEYS", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert default_keys_folder() == tmp_path / ".config" / "graftline" / "keys"
+    # As `runuser -u NAME` leaves it: of another user.
+    monkeypatch.setenv("HOME", str(tmp_path / "of-another"))
+    own = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    assert default_keys_folder() == own / ".config" / "graftline" / "keys"
     monkeypatch.setenv("XDG_CONFIG_HOME", "/xdg")
     assert default_keys_folder() == Path("/xdg/graftline/keys")
     monkeypatch.setenv("GRAFTLINE_KEYS", "/keys")
