@@ -61,6 +61,7 @@ def run_service(args: argparse.Namespace) -> int:
             fix="Give --config edge.toml, --dashboard dashboard.toml, or both.",
         )
     _refuse_what_does_not_fit(args)
+    files: list[ServiceFiles | DashboardServiceFiles]
     files = [*_of_daemon(args), *_of_dashboard(args)]
     if args.dry_run:
         print("\n".join(each.unit_texts() for each in files), end="")

@@ -9,7 +9,7 @@ Graftline is. The standard library is all that is imported.
     dist/
         graftline-*.whl
         line-pc.txt                 all packages of a PC, with versions and hashes
-        install.sh, install*.py     the installer
+        install.sh, installer/      the installer
         manifest.json               version, SHA-256 of every file
         edge.toml, dashboard.toml   templates of the configurations
 """
@@ -29,8 +29,9 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "provision"
 MANIFEST, LOCK = "manifest.json", "line-pc.txt"
 LOCK_MAX_BYTES = 4 << 20
 INSTALLER = (
-    *("install.sh", "install.py", "install_environment.py", "install_files.py"),
-    *("install_places.py", "install_services.py", "edge.toml", "dashboard.toml"),
+    *("install.sh", "edge.toml", "dashboard.toml", "installer/install.py"),
+    *("installer/environment.py", "installer/files.py", "installer/places.py"),
+    "installer/services.py",
 )
 EXTRAS = "edge,deploy,dashboard"
 
@@ -51,8 +52,7 @@ def write_installer_folder(out: Path) -> list[Path]:
         # pip looks for a relative folder beside the file that names it.
         text = f"--find-links .\n{packages}{own}\n"
         write_atomically(folder / LOCK, text.encode())
-        for file in INSTALLER:
-            shutil.copy(TEMPLATES / file, folder / file)
+        copy_installer(folder)
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "graftline": version,
@@ -65,7 +65,18 @@ def write_installer_folder(out: Path) -> list[Path]:
         }
         content = json.dumps(manifest, indent=2) + "\n"
         write_atomically(folder / MANIFEST, content.encode())
-    return sorted(out.iterdir())
+    return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def copy_installer(folder: Path) -> None:
+    """Copy the installer and its templates into a folder.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    for name in INSTALLER:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(TEMPLATES / name, folder / name)
 
 
 def files_of(folder: Path) -> dict[str, dict[str, str | int]]:

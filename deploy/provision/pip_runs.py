@@ -29,7 +29,7 @@ def run_pip(arguments: list[str], failure: str, fix: str) -> None:
 
 def run_installer(script: Path, arguments: list[str]) -> tuple[int, str, str]:
     """Run the installer of a wheelhouse; return its exit code and its two outputs."""
-    answer = _run([sys.executable, "-I", str(script), *arguments])
+    answer = _run(["sh", str(script), *arguments])
     return answer.returncode, answer.stdout, answer.stderr
 
 
@@ -45,7 +45,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         )
     except subprocess.TimeoutExpired as exc:
         raise InstallError(
-            f"{command[2]} did not end within {TIMEOUT_S} s.",
+            f"{' '.join(command[1:3])} did not end within {TIMEOUT_S} s.",
             why="Network or disk are too slow.",
             fix="Give the same command again.",
         ) from exc

@@ -1,6 +1,6 @@
 """Sets up line PCs from a wheelhouse: this machine, a stick, or a PC behind ssh.
 
-What is installed where is in ``deploy/templates/provision/install.py``; it runs on the
+What is installed where is in ``deploy/templates/provision/installer``; it runs on the
 line PC.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.provision.installer_folder import MANIFEST
 from deploy.provision.pip_runs import run_installer
 from deploy.provision.wheelhouse import (
-    MANIFEST,
     WheelhouseManifest,
     copy_wheelhouse,
     damaged_files,
@@ -130,7 +130,7 @@ def _provision_here(
     WheelhouseManifest.read(wheelhouse)
     root = target.slot.root
     words = options.arguments(lambda _, path: str(path.absolute()))
-    script = wheelhouse.absolute() / "install.py"
+    script = wheelhouse.absolute() / "install.sh"
     code, output, errors = run_installer(script, [*words, "--root", str(root)])
     for line in errors.splitlines() if code == ExitCode.OK else ():
         on_step(line)

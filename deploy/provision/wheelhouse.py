@@ -3,7 +3,7 @@
 ::
 
     OUT/
-        install.sh, install*.py     the installer; it needs Python, nothing else
+        install.sh, installer/      the installer; it needs Python, nothing else
         manifest.json               platform, version, SHA-256 of every file
         edge.toml, dashboard.toml   templates of the configurations
         wheels/*.whl                the locked packages, pip, and Graftline itself
@@ -23,10 +23,10 @@ from typing import Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.provision.installer_folder import (
-    INSTALLER,
     MANIFEST,
     SCHEMA_VERSION,
     TEMPLATES,
+    copy_installer,
     files_of,
 )
 from deploy.provision.own_wheel import NAME, make_own_wheel
@@ -106,8 +106,7 @@ def pack_wheelhouse(
             version = _add_graftline(folder / WHEELS, wheel)
             for lock in LOCKS:
                 _fetch(TEMPLATES / lock, platform, folder / WHEELS)
-            for name in INSTALLER:
-                shutil.copy(TEMPLATES / name, folder / name)
+            copy_installer(folder)
             manifest = WheelhouseManifest(
                 graftline=version,
                 python=platform.python,

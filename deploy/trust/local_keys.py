@@ -9,15 +9,28 @@ from pathlib import Path
 
 from deploy.trust.enrolment import enroll_slot
 from deploy.trust.key_changes import NewKeys, make_keys
-from deploy.trust.key_folder import default_keys_folder, open_keys
+from deploy.trust.key_folder import VARIABLE, default_keys_folder, open_keys
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.release import root_to_carry
+from models.errors import ConfigError
 from models.slot_files import SlotFolder
 
 
 def has_default_keys() -> bool:
-    """Return whether there are keys in the default folder."""
-    return (default_keys_folder() / "repository").is_dir()
+    """Return whether there are keys in the default folder.
+
+    Raises:
+        ConfigError: This user may not look there.
+    """
+    folder = default_keys_folder()
+    try:
+        return (folder / "repository").is_dir()
+    except OSError as exc:
+        raise ConfigError(
+            f"{folder}: this user cannot read the keys.",
+            why=exc.strerror or str(exc),
+            fix=f"Set {VARIABLE} to a folder of this user, or give --keys DIR.",
+        ) from exc
 
 
 def prepare_local(

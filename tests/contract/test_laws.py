@@ -54,7 +54,7 @@ DOORS = {
         "deploy.provision.pip_runs",
         "deploy.selftest",
         "deploy.transports.openssh",
-        "deploy.templates.provision.install_files",  # runs alone, on a line PC
+        "deploy.templates.provision.installer.files",  # runs alone, on a line PC
         "demo",
     ),
     "tuf": ("deploy.trust",),
@@ -68,8 +68,8 @@ OTHER_WAYS_TO_START_A_PROGRAM = (
 # behind `make wheel`, `make schemas` and `make pretrain`.
 TALKERS = {
     "deploy/provision/installer_folder.py",
-    "deploy/templates/provision/install.py",  # runs alone, on a line PC
-    "deploy/templates/provision/install_files.py",
+    "deploy/templates/provision/installer/install.py",  # runs alone, on a line PC
+    "deploy/templates/provision/installer/files.py",
     "graftline.py",
     "models/schemas.py",
     "pretraining/pretrain.py",

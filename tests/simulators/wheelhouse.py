@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from deploy.provision.installer_folder import INSTALLER, TEMPLATES
+from deploy.provision.installer_folder import copy_installer
 
 SMALL_PIP = """
 import sys, sysconfig, zipfile
@@ -77,8 +77,7 @@ def make_wheelhouse(folder: Path, **changes: Any) -> Path:
         changes: Fields of the manifest that differ from this machine's.
     """
     (folder / "wheels").mkdir(parents=True)
-    for name in INSTALLER:
-        (folder / name).write_bytes((TEMPLATES / name).read_bytes())
+    copy_installer(folder)
     for name in ("pip-1-py3-none-any.whl", "graftline-9.9-py3-none-any.whl"):
         (folder / "wheels" / name).write_bytes(name.encode())
     seal(folder, **changes)

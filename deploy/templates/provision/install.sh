@@ -1,13 +1,18 @@
 #!/bin/sh
-# Sets up a line PC from this folder, without a network.
+# Sets up a PC of the plant from this folder.
 #   sudo sh install.sh --station plant/line-1/station-1 --broker 10.0.0.5
-# install.py --help describes the options.
+# sh install.sh --help describes the options.
 set -eu
 folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+start='import sys
+sys.path.insert(0, sys.argv.pop(1))
+from installer.install import main
+sys.exit(main())'
 version=$(sed -n 's/^  "python": "\([0-9.]*\)",$/\1/p' "$folder/manifest.json")
 for python in "python$version" python3; do
     if command -v "$python" >/dev/null 2>&1; then
-        exec "$python" -I "$folder/install.py" "$@"
+        # Isolated: only the modules of this folder and of Python are found.
+        exec "$python" -I -B -c "$start" "$folder" "$@"
     fi
 done
 echo "error: this PC has no Python $version." >&2

@@ -1,9 +1,9 @@
 """Keys are made, replaced, revoked, protected, and never overwritten."""
 
-import shutil
-import stat
 import os
 import pwd
+import shutil
+import stat
 from pathlib import Path
 
 import pytest

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from install_files import replace_link
+from .files import replace_link
 
 STAMP = "installed.json"  # the last file of an environment: it is whole
 

@@ -23,23 +23,19 @@ import argparse
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
-# Isolated Python looks for no modules beside the script.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from install_environment import (
+from .environment import (
     check_files,
     check_platform,
     content_hash,
     make_environment,
     read_manifest,
 )
-from install_files import SetupError, locked, replace_link, step
-from install_places import Places, remove_old, switch
-from install_services import (
+from .files import SetupError, locked, replace_link, step
+from .places import Places, remove_old, switch
+from .services import (
     EXIT_FAILED,
     check_configs,
     make_agent_config,
@@ -141,7 +137,7 @@ def read_arguments() -> argparse.Namespace:
 
 def install(args: argparse.Namespace) -> dict[str, Any]:
     """Set up this PC and return what was done."""
-    folder, places = Path(__file__).resolve().parent, Places(args.root.absolute())
+    folder, places = Path(__file__).resolve().parents[1], Places(args.root.absolute())
     if places.is_system and os.geteuid():
         raise SetupError(
             "this needs root.",
@@ -211,7 +207,3 @@ def print_report(report: dict[str, Any]) -> None:
         print(f"doctor: exit code {report['doctor']['exit_code']}")
         for line in report["doctor"]["lines"]:
             print(f"  {line}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from install_files import SetupError, run, step, write
-from install_places import STAMP
+from .files import SetupError, run, step, write
+from .places import STAMP
 
 SCHEMA_VERSION = 1
 SPACE_FACTOR = 5  # of the wheels: packed and unpacked

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from install_files import (
+from .files import (
     SetupError,
     answer_of,
     find_user,
@@ -21,7 +21,7 @@ from install_files import (
     succeeds,
     write,
 )
-from install_places import Places
+from .places import Places
 
 EXIT_FAILED = 8
 TLS_PORT = 8883  # that of MQTT with TLS, as registered
