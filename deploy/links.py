@@ -60,7 +60,7 @@ def refuse_other_owner(folder: Path) -> None:
         raise InstallError(
             f"{folder}: belongs to {name}, and this process is root.",
             why="Its owner could make root write elsewhere, with a link in it.",
-            fix=f"Run the command as that user: sudo -u {name} graftline ...",
+            fix=f"Run the command as that user: runuser -u {name} -- graftline ...",
         )
 
 
@@ -69,7 +69,7 @@ def user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"#{uid}"  # as sudo accepts it
+        return f"#{uid}"
 
 
 def switch_link(slot: SlotFolder, link: Path, sha256: str) -> None:

@@ -9,7 +9,7 @@ sys.path.insert(0, sys.argv.pop(1))
 from installer.install import main
 sys.exit(main())'
 version=$(sed -n 's/^  "python": "\([0-9.]*\)",$/\1/p' "$folder/manifest.json")
-for python in "python$version" python3; do
+for python in ${version:+"python$version"} python3; do
     if command -v "$python" >/dev/null 2>&1; then
         # Isolated: only the modules of this folder and of Python are found.
         exec "$python" -I -B -c "$start" "$folder" "$@"

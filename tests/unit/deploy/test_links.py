@@ -109,5 +109,5 @@ def test_root_does_not_write_into_the_slot_or_store_of_another_user(
     expected = pytest.raises(InstallError, match="this process is root")
     with expected as caught, locked(slot):
         pass
-    assert "sudo -u " in caught.value.fix
+    assert "runuser -u " in caught.value.fix
     assert not (slot.root / ".lock").exists()

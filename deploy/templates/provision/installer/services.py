@@ -158,6 +158,8 @@ def make_users(args: argparse.Namespace, places: Places) -> None:
         if config.exists() and not find_user(user):
             step(f"user: making {user}")
             run("systemd-sysusers", places.sysusers / file)
+        if config.exists():  # not with a Python in the home folder of root
+            run("runuser", "-u", user, "--", places.python, "--version")
     if args.ssh_key:  # sysusers gives a shell that refuses every command
         run("usermod", "--shell", "/bin/sh", args.user)
 
