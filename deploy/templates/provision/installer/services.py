@@ -77,6 +77,8 @@ def edge_config(args: argparse.Namespace, folder: Path, places: Places) -> str:
         station=station,
         data=places.data,
         camera=json.dumps(args.camera, ensure_ascii=False),
+        # Alerts of the time before its first start are sent again then.
+        ack_mark="" if args.dashboard or places.dashboard_config.exists() else "# ",
         **broker_values(args, places, ".".join(args.names)),
     )
 

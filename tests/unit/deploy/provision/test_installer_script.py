@@ -296,6 +296,7 @@ def test_broker_with_tls_gets_the_certificates_of_each_program(tmp_path: Path) -
     assert report["new_configs"] == [f"{etc}/edge.toml", f"{etc}/dashboard.toml"]
     edge = tomllib.loads((etc / "edge.toml").read_text())
     dashboard = tomllib.loads((etc / "dashboard.toml").read_text())
+    assert edge["broker"].pop("collector_ack") == "required"
     for config, stem in ((edge, "a.b.c"), (dashboard, "collector")):
         assert config["broker"] == {
             "host": "hall",
