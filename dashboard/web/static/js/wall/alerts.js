@@ -21,11 +21,11 @@ export function lateMs(alert) {
 }
 
 /** Add alerts, in any order; an alert that is shown already is updated. */
-export function addAlerts(alerts, openAlert, { areNew = false } = {}) {
+export function addAlerts(alerts, openAlert, { areNew = false, isCalm = true } = {}) {
   const list = byId("alerts");
   for (const alert of alerts) {
     const known = rows.get(alert.n);
-    const row = makeRow(alert, openAlert, areNew && !known);
+    const row = makeRow(alert, openAlert, areNew && isCalm && !known);
     rows.set(alert.n, row);
     if (known) {
       known.root.replaceWith(row.root);

@@ -83,14 +83,14 @@ export function markAlarms(alarms) {
   for (const tile of tiles.values()) tile.root.classList.toggle("alarmed", keys.has(tile.key));
 }
 
-/** Show on a camera's tile that an alert has just arrived. */
-export function flash(alert) {
+/** Show an alert that has just arrived on the tile of its camera. */
+export function showNewest(alert, flashes) {
   const tile = tiles.get(keyOf(alert));
   if (!tile) return;
   showPicture(tile, alert);
-  tile.root.classList.remove("hit");
-  void tile.root.offsetWidth; // so that the animation starts again
+  if (!flashes) return;
   tile.root.classList.add("hit");
+  tile.root.classList.toggle("again"); // an animation of another name starts at once
 }
 
 // --- lines and places ---------------------------------------------------------------

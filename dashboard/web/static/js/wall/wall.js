@@ -12,13 +12,15 @@ import { openAlert, wireDetail } from "./detail.js";
 import { lineNow, rotationOf, startKiosk } from "./kiosk.js";
 import { signal, tickSound, wireSound } from "./sound.js";
 import { isFaulty, isRunning, worstOf } from "./states.js";
-import { camerasOf, flash, markAlarms, placeOf, showTiles, tickTiles, wireTiles } from "./tiles.js";
+import { camerasOf, keyOf, markAlarms, placeOf, showNewest, showTiles, tickTiles, wireTiles } from "./tiles.js";
 
 const ALERTS_SHOWN = 50; // the page /alerts has all of them
 const TICK_MS = 500;
 const RETRY_MS = 3_000;
 const CHARTS_EVERY_MS = 15_000;
 const CHARTS_AFTER_ALERT_MS = 1_500;
+const CALM_ALERTS = 2; // of one drawing: where all tiles flash at once, none stands out
+const DRAWN_EVERY_MS = 100; // a drawing costs a slow screen as much for one alert as for ten
 
 const parameters = new URLSearchParams(location.search);
 const chosen = { site: parameters.getAll("site"), line: parameters.getAll("line"), station: parameters.getAll("station") };
@@ -32,6 +34,9 @@ let shown = []; // of these, the line whose turn it is
 let lost = null; // number of lost cameras before
 let newest = 0;
 let waiting = null; // alerts that are not shown yet
+let arrived = []; // alerts of the stream that are not drawn yet
+let drawnAt = -DRAWN_EVERY_MS;
+let drawTimer = null;
 let chartsTimer = null;
 
 function start() {
@@ -53,6 +58,7 @@ async function load() {
   try {
     const page = await fetchJson(`/api/alerts?limit=${ALERTS_SHOWN}&${places}`);
     clearAlerts();
+    arrived = [];
     if (state) showAlerts(page.alerts);
     else waiting = page.alerts; // the board is shown with the first state
     newest = page.newest;
@@ -101,10 +107,25 @@ function takeAlert(alert) {
   const isNew = alert.n > newest; // else its picture has just arrived
   newest = Math.max(newest, alert.n);
   if (!matches(alert)) return;
-  addAlerts([alert], openAlert, { areNew: isNew });
-  if (!isNew) return;
-  flash(alert);
+  arrived.push({ alert, isNew });
+  drawTimer ??= setTimeout(drawAlerts, Math.max(0, drawnAt + DRAWN_EVERY_MS - performance.now()));
+}
+
+/** Show the alerts that have arrived since the last time. */
+function drawAlerts() {
+  drawTimer = null;
+  drawnAt = performance.now();
+  const drawn = arrived.slice(-ALERTS_SHOWN);
+  arrived = [];
+  const isCalm = drawn.length <= CALM_ALERTS;
+  for (const { alert, isNew } of drawn) addAlerts([alert], openAlert, { areNew: isNew, isCalm });
+  const fresh = drawn.filter((each) => each.isNew).map((each) => each.alert);
+  if (!fresh.length) return;
+  for (const alert of new Map(fresh.map((each) => [keyOf(each), each])).values()) {
+    showNewest(alert, isCalm);
+  }
   signal("alert");
+  const alert = fresh.at(-1);
   say(byId("spoken"), t("wall.new_alert", { labels: labelsOf(alert), place: placeOf(alert) }));
   loadChartsSoon(CHARTS_AFTER_ALERT_MS);
 }
