@@ -38,7 +38,8 @@ from dashboard.plant_time import MS_PER_MINUTE, Span
 from dashboard.statistics.score_drift import BINS
 from models.messages import VerdictKind
 
-PLACE = ("site", "line", "station", "camera")
+STATION = ("site", "line", "station")
+PLACE = (*STATION, "camera")
 SCORES_MAX = 5_000  # the newest: enough for a histogram of 20 bins, and 10 ms
 PICTURES_MAX = 1_000  # alerts whose boxes a heat map reads from their JSON: 30 ms
 # Moves the edge between two bins by less than a score differs from the next one.
@@ -122,6 +123,13 @@ class Judged:
     def n(self) -> int:
         """Number of judged alerts."""
         return self.real + self.false
+
+    def __add__(self, other: "Judged") -> "Judged":
+        return Judged(
+            self.alerts + other.alerts,
+            self.real + other.real,
+            self.false + other.false,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,27 +257,54 @@ def parts(
 def judged(connection: Connection, wanted: Selection) -> Judged:
     """Return what people found about the alerts."""
     everything = select(func.count()).select_from(alerts)
+    conditions = _alert_conditions(wanted)
+    total = connection.scalar(everything.where(*conditions)) or 0
+    counts = _verdicts(connection, wanted, conditions[1:])[()]
+    return Judged(total, counts.real, counts.false)
+
+
+def judged_by_station(
+    connection: Connection, wanted: Selection
+) -> dict[GroupKey, Judged]:
+    """Return what people found, by station, where they judged alerts."""
+    places = [alerts.c[name] for name in STATION]
+    conditions = _alert_conditions(wanted)[1:]
+    return dict(_verdicts(connection, wanted, conditions, places))
+
+
+def _alert_conditions(wanted: Selection) -> list[ColumnElement[bool]]:
+    """Return what an alert of a selection fulfils, its time first."""
     conditions = conditions_of(wanted)
     if wanted.labels:
         has_label = select(detections.c.n).where(
             detections.c.n == alerts.c.n, detections.c.label.in_(wanted.labels)
         )
         conditions.append(has_label.exists())
-    total = connection.scalar(everything.where(*conditions)) or 0
+    return conditions
+
+
+def _verdicts(
+    connection: Connection,
+    wanted: Selection,
+    conditions: Sequence[ColumnElement[bool]],
+    places: Sequence[ColumnElement[Any]] = (),
+) -> defaultdict[GroupKey, Judged]:
+    """Return the numbers of judged alerts, by place."""
+    verdict = alert_states.c.verdict
     rows = connection.execute(
-        select(alert_states.c.verdict, func.count())
+        select(*places, verdict, func.count())
         .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
-        .where(
-            alert_states.c.verdict.is_not(None),
-            _within(wanted.spans, alert_states.c.happened_ms),
-            *conditions[1:],
-        )
-        .group_by(alert_states.c.verdict)
+        .where(verdict.is_not(None), *conditions)
+        .where(_within(wanted.spans, alert_states.c.happened_ms))
+        .group_by(*places, verdict)
     )
-    counts = {verdict: int(count) for verdict, count in rows}
-    false = counts.get(OperatorVerdict.FALSE_ALARM.value, 0)
-    real = counts.get(OperatorVerdict.REAL.value, 0)
-    return Judged(total, real + counts.get(OperatorVerdict.OTHER_CLASS.value, 0), false)
+    found: defaultdict[GroupKey, Judged] = defaultdict(lambda: Judged(0, 0, 0))
+    for *place, kind, count in rows:
+        is_false = kind == OperatorVerdict.FALSE_ALARM.value
+        found[tuple(place)] += Judged(
+            int(count), 0 if is_false else int(count), int(count) if is_false else 0
+        )
+    return found
 
 
 def scores(connection: Connection, wanted: Selection) -> list[int]:

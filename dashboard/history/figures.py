@@ -38,11 +38,11 @@ def delays_ms(connection: Connection, since_ms: int, limit: int) -> list[int]:
         limit: Largest number of alerts.
     """
     c = alerts.c
-    query = (
-        select(c.received_ms, c.happened_ms)
-        .where(c.received_ms >= since_ms)
-        .order_by(c.n.desc())
-        .limit(limit)
+    # The newest ones first: most of a long history is older.
+    newest = select(c.received_ms, c.happened_ms).order_by(c.n.desc()).limit(limit)
+    rows = connection.execute(newest)
+    return sorted(
+        max(0, received - happened)
+        for received, happened in rows
+        if received >= since_ms
     )
-    rows = connection.execute(query)
-    return sorted(max(0, received - happened) for received, happened in rows)

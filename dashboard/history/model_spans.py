@@ -5,8 +5,9 @@ inspected while it was in force.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import Connection, select
 
@@ -91,3 +92,32 @@ def spans_of_build(
             if start_ms < end_ms:
                 spans[each.station].append(Span(start_ms, end_ms))
     return dict(spans)
+
+
+def by_time(
+    spans: Mapping[StationPlace, Sequence[Span]],
+) -> dict[Span, set[StationPlace]]:
+    """Return the stations of each span of time in which these are the same.
+
+    Args:
+        spans: Of each station, without overlaps.
+
+    Returns:
+        In the order of time; together they cover what is in a span of any station.
+    """
+    edges = {
+        edge
+        for each in spans.values()
+        for span in each
+        for edge in (span.start_ms, span.end_ms)
+    }
+    found: dict[Span, set[StationPlace]] = {}
+    for start_ms, end_ms in pairwise(sorted(edges)):
+        stations = {
+            station
+            for station, each in spans.items()
+            if any(s.start_ms <= start_ms and s.end_ms >= end_ms for s in each)
+        }
+        if stations:
+            found[Span(start_ms, end_ms)] = stations
+    return found

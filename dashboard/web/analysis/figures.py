@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from dashboard.history.analysis import (
+    PLACE,
+    STATION,
     CameraBoxes,
     Judged,
     Parts,
@@ -16,12 +18,14 @@ from dashboard.history.analysis import (
     defects,
     defects_by,
     judged,
+    judged_by_station,
     parts,
     scores,
     with_spans,
 )
 from dashboard.history.model_spans import (
     ModelSpan,
+    by_time,
     changes_in,
     in_force,
     spans_of_build,
@@ -44,7 +48,6 @@ from dashboard.web.analysis.groups import TimeGroups, bucket_of
 
 BASELINE_DAYS = 7
 HEAT_MAPS_MAX = 6
-STATIONS_COMPARED_MAX = 40
 PARETO_MAX = 12  # others are added up: a chart of 40 bars is unreadable
 DAY_MS = 24 * MS_PER_HOUR
 
@@ -170,6 +173,11 @@ class Comparison:
     defects: Difference | None
     false_alarms: Difference | None
 
+    @property
+    def builds(self) -> tuple[int, int]:
+        """The numbers of both."""
+        return self.first.build, self.second.build
+
 
 def totals_of(connection: Connection, wanted: Selection) -> Totals:
     """Return the numbers of a selection, also of what is in no group of its charts."""
@@ -236,17 +244,16 @@ def rankings_of(
     groups = TimeGroups(
         tuple(each.span for each in shifts), bucket_of(each.span for each in shifts)
     )
-    here = ("site", "line", "station", "camera", "bucket")
-    classes, places = defects_by(
-        connection, wanted, [("label",), here], groups.bucket_ms
+    classes, cameras, buckets = defects_by(
+        connection, wanted, [("label",), PLACE, ("bucket",)], groups.bucket_ms
     )
     by: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
-    for (*place, bucket), count in places.items():
+    for place, count in cameras.items():
+        by["line"][place[:2]] += count
+    for (bucket,), count in buckets.items():
         index = groups.index_of(int(bucket))
-        by["line"][tuple(place[:2])] += count
-        by["camera"][tuple(place)] += count
         by["shift"][("" if index is None else shifts[index].name,)] += count
-    by["class"] = classes
+    by["camera"], by["class"] = cameras, classes
     return {name: ranked(by[name]) for name in ("class", "shift", "line", "camera")}
 
 
@@ -305,28 +312,20 @@ def _build_figures(
 ) -> BuildFigures:
     mine = [each for each in models if each.build == build]
     spans = spans_of_build(models, build, wanted)
-    total, found = Parts(), Judged(0, 0, 0)
-    for station in sorted(spans)[:STATIONS_COMPARED_MAX]:
-        site, line, name = station
-        here = Selection(
-            spans=tuple(spans[station]),
-            sites=(site,),
-            lines=(line,),
-            stations=(name,),
-            cameras=wanted.cameras,
-            labels=wanted.labels,
-        )
-        total += parts(connection, here).get((), Parts())
-        more = judged(connection, here)
-        found = Judged(
-            found.alerts + more.alerts,
-            found.real + more.real,
-            found.false + more.false,
-        )
+    total, real, false = Parts(), 0, 0
+    # No part and no alert of another station, and each part of the time once.
+    for span, stations in by_time(spans).items():
+        here = replace(wanted, spans=(span,), builds=())
+        for station, found in parts(connection, here, STATION).items():
+            if station in stations:
+                total += found
+        for station, counts in judged_by_station(connection, here).items():
+            if station in stations:
+                real, false = real + counts.real, false + counts.false
     return BuildFigures(
         build,
         mine[0].name,
         mine[0].span.start_ms,
         Rate(total.defect, total.inspected),
-        Rate(found.false, found.n),
+        Rate(false, real + false),
     )

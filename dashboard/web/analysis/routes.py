@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -75,10 +75,16 @@ class Analysis:
         ``compare`` say how to draw.
         """
         with self._reading(request) as reading:
-            values = _page_values(reading)
-        return self._site.renderer.page(
+            values = _head_values(reading)
+
+        def figures() -> dict[str, Any]:
+            with self._site.database.read() as connection:
+                return _figure_values(replace(reading, connection=connection))
+
+        return self._site.renderer.page_in_parts(
             request,
             "analysis/page.html",
+            figures,
             areas=("analysis",),
             may_write=_may_write(request),
             **values,
@@ -174,21 +180,32 @@ def report_query(shift: ShiftSpan, line: str) -> str:
     return urlencode([*pairs, *([("line", line)] if line else [])])
 
 
-def _page_values(reading: _Reading) -> dict[str, Any]:
+def _head_values(reading: _Reading) -> dict[str, Any]:
+    """Return what is asked for, and what may be asked for."""
+    view, url = reading.view, reading.url
+    return {
+        "url": url,
+        "span": view.wording.span(url.wanted.span),
+        "plant_zone": view.settings.zone,
+        "choices": choices_of(reading.connection),
+        "shift_names": [shift.name for shift in view.plant.shifts],
+        "span_words": SPAN_WORDS,
+        "steps": tuple(Step),
+        "rules": tuple(Rule),
+        "names": view.settings,
+    }
+
+
+def _figure_values(reading: _Reading) -> dict[str, Any]:
+    """Return the figures: over a long span they take longer than the rest."""
     connection, view, url = reading.connection, reading.view, reading.url
     wanted = url.wanted
     models = model_spans(connection, wanted)
     rankings = rankings_of(connection, wanted, view.plant)
-    builds = sorted({each.build for each in in_force(models, wanted.span)})
     comparison = comparison_of(connection, wanted, models, url.compared)
-    trend = _trend(reading)
-    compared = (comparison.first.build, comparison.second.build) if comparison else ()
     return {
-        "url": url,
-        "span": view.wording.span(wanted.span),
-        "plant_zone": view.settings.zone,
         "totals": view.totals(totals_of(connection, wanted)),
-        "trend": view.trend(trend),
+        "trend": view.trend(_trend(reading)),
         "rankings": {
             kind: view.ranking(ranking, kind, url.list_query)
             for kind, ranking in rankings.items()
@@ -196,14 +213,8 @@ def _page_values(reading: _Reading) -> dict[str, Any]:
         "heat_maps": [view.heat_map(each) for each in heat_maps_of(connection, wanted)],
         "scores": view.scores(drift_of(connection, wanted)),
         "comparison": view.comparison(comparison),
-        "compared": compared,
-        "builds": builds,
-        "choices": choices_of(connection),
-        "shift_names": [shift.name for shift in view.plant.shifts],
-        "span_words": SPAN_WORDS,
-        "steps": tuple(Step),
-        "rules": tuple(Rule),
-        "names": view.settings,
+        "compared": comparison.builds if comparison else (),
+        "builds": sorted({each.build for each in in_force(models, wanted.span)}),
     }
 
 

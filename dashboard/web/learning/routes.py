@@ -7,7 +7,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -78,27 +78,30 @@ class Learning:
         wanted, values = self._filter(request)
         before = _cursor(request)
         with self._site.database.read() as connection:
-            counts = learning_counts(connection, replace(wanted, kinds=KINDS))
-            found = learning_alerts(connection, wanted, PAGE_ALERTS + 1, before)
             settings = read_settings(connection)
         plant = PlantTime(settings.zone, settings.shifts)
-        shown = found[:PAGE_ALERTS]
-        has_more = len(found) > PAGE_ALERTS
         user = user_of(request)
         query = urlencode(values)
-        return self._site.renderer.page(
+
+        def queue() -> dict[str, Any]:
+            with self._site.database.read() as connection:
+                counts = learning_counts(connection, replace(wanted, kinds=KINDS))
+                found = learning_alerts(connection, wanted, PAGE_ALERTS + 1, before)
+            shown = found[:PAGE_ALERTS]
+            older = f"{query}&before={shown[-1].n}" if len(found) > len(shown) else ""
+            return {"counts": counts, "alerts": shown, "older": older}
+
+        return self._site.renderer.page_in_parts(
             request,
             "learning/queue.html",
+            queue,
             areas=("learning",),
-            alerts=shown,
-            counts=counts,
             chosen=values,
             kinds=KINDS,
             wanted=wanted,
             spans=tuple(SPANS),
             span=request.query_params.get("span", USUAL_SPAN),
             query_string=query,
-            older=f"{query}&before={shown[-1].n}" if has_more else "",
             formats=[each.value for each in ExportFormat],
             photos_max=PHOTOS_MAX,
             words=Wording(language_of(request), plant, now_ms()),
