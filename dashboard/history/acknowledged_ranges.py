@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import (
     Connection,
-    bindparam,
     delete,
     func,
     insert,
@@ -22,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from dashboard.history.database import upsert_many
 from dashboard.history.tables.received import ranges, streams
 from dashboard.messages import INTEGER_MAX, RejectionReason
 from models.messages import Acknowledgement, ranges_of
@@ -160,29 +160,22 @@ class AcknowledgedRanges:
             now_ms: Wall clock of the collector, UTC.
         """
         grown = [s for s, seqs in complete.items() if max(seqs) > s.highest]
-        longer, started = [], []
+        runs = []
         for stream, seqs in complete.items():
             (first, last), *more = ranges_of(seqs)
             if not more and first == stream.highest + 1 and stream.last_range:
-                longer.append({"of": stream.row, "from": stream.last_range[0]})
-                longer[-1]["to"] = last
-                self._set_last_range(stream, stream.last_range[0], last)
+                first = stream.last_range[0]
+                runs.append(_range_row(stream.row, first, last))
+                self._set_last_range(stream, first, last)
             elif not more and stream.last_range is None:
-                row = {"stream_id": stream.row, "first_seq": first, "last_seq": last}
-                started.append(row)
+                runs.append(_range_row(stream.row, first, last))
                 self._set_last_range(stream, first, last)
             else:
                 for run in ((first, last), *more):
                     self._add_run(stream.row, *run)
                 self._read([stream.name])
                 self._copy(stream)
-        if longer:
-            grow = update(ranges).values(last_seq=bindparam("to"))
-            mine = ranges.c.stream_id == bindparam("of")
-            at = ranges.c.first_seq == bindparam("from")
-            self._db.execute(grow.where(mine, at), longer)
-        if started:
-            self._db.execute(insert(ranges), started)
+        upsert_many(self._db, ranges, runs)
         if grown:
             stamp = update(streams).values(grew_ms=now_ms)
             rows = [stream.row for stream in grown]
@@ -212,12 +205,7 @@ class AcknowledgedRanges:
         end = self._db.execute(select(func.max(r.last_seq)).where(*touched)).scalar()
         self._db.execute(delete(ranges).where(*touched))
         self._db.execute(
-            insert(ranges),
-            {
-                "stream_id": stream_id,
-                "first_seq": start,
-                "last_seq": max(last, end or 0),
-            },
+            insert(ranges), _range_row(stream_id, start, max(last, end or 0))
         )
 
     def acknowledgements(
@@ -263,3 +251,7 @@ class AcknowledgedRanges:
         )
         row = self._db.execute(query).first()
         return (row.first_seq, row.last_seq) if row is not None else None
+
+
+def _range_row(stream_id: int, first: int, last: int) -> dict[str, int]:
+    return {"stream_id": stream_id, "first_seq": first, "last_seq": last}

@@ -7,15 +7,14 @@ commit, and ``alerts.n`` grows in the order of the commits.
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Insert, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql as on_conflict  # SQLite has the same syntax
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from dashboard.history import postgresql, sqlite_file
 from dashboard.history.backfill import add_sums
@@ -29,7 +28,6 @@ READERS_MAX = 40  # requests beyond this number wait
 BUSY_LIMIT_S = 5.0  # how long to wait for another writer
 CLOSE_LIMIT_S = 10.0
 ColumnValues = Mapping[str, Any]  # by column
-Columns = ReadOnlyColumnCollection[str, Any]
 FULL_CODES = (sqlite3.SQLITE_FULL, "53100")  # the second one: disk_full of PostgreSQL
 
 
@@ -203,17 +201,26 @@ def insert_many(
 ) -> None:
     """Insert rows of the same columns.
 
-    The driver gets the values as they are, in PostgreSQL as one array for each column:
-    SQLAlchemy's preparation of each row takes three times as long as the row itself.
+    The driver gets the values as they are: SQLAlchemy's preparation of each row takes
+    three times as long as the row itself.
     """
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        postgresql.insert_arrays(connection, table, rows)
-        return
+    if rows and connection.dialect.name == "postgresql":
+        postgresql.copy_rows(connection, table, rows)
+    elif rows:
+        _insert_into_file(connection, table, rows)
+
+
+def _insert_into_file(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[ColumnValues],
+    on_conflict: str = "",
+) -> None:
     names = ", ".join(f'"{name}"' for name in rows[0])
     marks = ", ".join("?" * len(rows[0]))
     statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - names of the product
+    if on_conflict:
+        statement += f" ON CONFLICT {on_conflict}"
     values = [tuple(row.values()) for row in rows]
     connection.exec_driver_sql(statement, values)
 
@@ -222,12 +229,13 @@ def insert_numbered(
     connection: Connection, table: Table, rows: Sequence[ColumnValues]
 ) -> list[int]:
     """Insert rows of a table that counts them in ``n``, and return their numbers."""
+    # No other transaction writes: these are the numbers that the database would give.
     if connection.dialect.name == "postgresql":
-        return sorted(postgresql.insert_arrays(connection, table, rows, returned="n"))
-    # No other transaction writes: these are the numbers that SQLite would give.
-    last = "SELECT seq FROM sqlite_sequence WHERE name = ?"
-    first = (connection.exec_driver_sql(last, (table.name,)).scalar() or 0) + 1
-    numbers = list(range(first, first + len(rows)))
+        numbers = postgresql.next_numbers(connection, table, len(rows))
+    else:
+        last = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+        first = (connection.exec_driver_sql(last, (table.name,)).scalar() or 0) + 1
+        numbers = list(range(first, first + len(rows)))
     numbered = [{"n": n, **row} for n, row in zip(numbers, rows, strict=True)]
     insert_many(connection, table, numbered)
     return numbers
@@ -250,17 +258,9 @@ def upsert(table: Table, *changed: str) -> Insert:
     """
     keys = table.primary_key.columns
     names = changed or [each.name for each in table.columns if each.name not in keys]
-    return upsert_with(table, lambda new: {name: new[name] for name in names})
-
-
-def add_up(table: Table, *counts: str) -> Insert:
-    """Return an INSERT that adds to the row of the same primary key where there is one.
-
-    Args:
-        counts: Columns that get the sum.
-    """
-    return upsert_with(
-        table, lambda new: {name: table.c[name] + new[name] for name in counts}
+    insert = on_conflict.insert(table)
+    return insert.on_conflict_do_update(
+        index_elements=list(keys), set_={name: insert.excluded[name] for name in names}
     )
 
 
@@ -268,34 +268,45 @@ def add_up_many(
     connection: Connection, table: Table, count: str, rows: Sequence[ColumnValues]
 ) -> None:
     """Add to the rows of the same primary keys, or insert them; each key comes once."""
+    total = f'"{table.name}"."{count}" + excluded."{count}"'
+    _merge_many(connection, table, {count: total}, rows)
+
+
+def upsert_many(
+    connection: Connection, table: Table, rows: Sequence[ColumnValues]
+) -> None:
+    """Change the rows of the same primary keys, or insert them; each key comes once."""
     if not rows:
         return
-    if connection.dialect.name != "postgresql":
-        connection.execute(add_up(table, count), rows)
+    keys = {column.name for column in table.primary_key.columns}
+    new = {name: f'excluded."{name}"' for name in rows[0] if name not in keys}
+    _merge_many(connection, table, new, rows)
+
+
+def raise_many(
+    connection: Connection, table: Table, column: str, rows: Sequence[ColumnValues]
+) -> None:
+    """Keep the larger value of a column, or insert the rows; each key comes once."""
+    old, new = f'"{table.name}"."{column}"', f'excluded."{column}"'
+    larger = f"CASE WHEN {old} > {new} THEN {old} ELSE {new} END"
+    _merge_many(connection, table, {column: larger}, rows)
+
+
+def _merge_many(
+    connection: Connection,
+    table: Table,
+    changes: Mapping[str, str],
+    rows: Sequence[ColumnValues],
+) -> None:
+    if not rows:
         return
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
-    total = f'"{table.name}"."{count}" + excluded."{count}"'
-    clause = f'({keys}) DO UPDATE SET "{count}" = {total}'
-    postgresql.insert_arrays(connection, table, rows, on_conflict=clause)
-
-
-def upsert_with(
-    table: Table,
-    changes: Callable[[Columns], Mapping[str, ColumnElement[Any]]],
-    where: Callable[[Columns], ColumnElement[bool]] | None = None,
-) -> Insert:
-    """Return an INSERT that changes the row of the same primary key where there is one.
-
-    Args:
-        changes: Returns the changed columns, given the columns of the new row.
-        where: Returns which rows are changed; None = every one.
-    """
-    insert = on_conflict.insert(table)
-    return insert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_=dict(changes(insert.excluded)),
-        where=where(insert.excluded) if where is not None else None,
-    )
+    news = ", ".join(f'"{name}" = {value}' for name, value in changes.items())
+    clause = f"({keys}) DO UPDATE SET {news}"
+    if connection.dialect.name == "postgresql":
+        postgresql.merge_arrays(connection, table, rows, clause)
+    else:
+        _insert_into_file(connection, table, rows, clause)
 
 
 def reason_of(error: SQLAlchemyError) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any, assert_never
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Table,
     bindparam,
@@ -20,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from dashboard.history.database import Columns, upsert_with
+from dashboard.history.database import raise_many, upsert_many
 from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.operations import desired_models
 from dashboard.history.tables.received import cameras, stations
@@ -31,6 +30,7 @@ from models.messages import CameraStats, CameraStatus, DaemonState, StationStatu
 MAX_STATIONS = 256
 MAX_CAMERAS_PER_STATION = 64
 NOTED_MAX = 20_000  # names in memory
+OF_STATION = tuple(f"of_{name}" for name in STATION)
 
 Names = tuple[str, ...]
 
@@ -68,8 +68,8 @@ class LastSeen:
             _note(seen_ms, state.sender, is_alive=not is_will)
         _write_times(connection, stations, STATION, seen_ms)
         _write_times(connection, cameras, CAMERA, seen_ms)
-        self._forget_silent(connection, seen_ms)
         _keep(connection, states)
+        self._forget_silent(connection, seen_ms)
 
     def _forget_silent(self, connection: Connection, seen: Iterable[Names]) -> None:
         new = [names for names in seen if names not in self._noted]
@@ -102,13 +102,7 @@ def _write_times(
         for names, at_ms in seen_ms.items()
         if len(names) == len(columns)
     ]
-
-    def later(new: Columns) -> dict[str, ColumnElement[Any]]:
-        old = table.c.heard_ms
-        return {"heard_ms": case((old > new.heard_ms, old), else_=new.heard_ms)}
-
-    if rows:
-        connection.execute(upsert_with(table, later), rows)
+    raise_many(connection, table, "heard_ms", rows)
 
 
 def _keep(connection: Connection, states: Iterable[State]) -> None:
@@ -117,38 +111,35 @@ def _keep(connection: Connection, states: Iterable[State]) -> None:
     camera_rows: dict[str, dict[Names, dict[str, object]]] = {"status": {}, "stats": {}}
     for state in states:
         sender, message = state.sender, state.message
-        topics = sender.topics
+        topics, text = sender.topics, message.model_dump_json()
         names = (topics.site, topics.line, topics.station)
-        row: dict[str, object] = {"text": message.model_dump_json()}
-        row |= {f"of_{key}": name for key, name in zip(STATION, names, strict=True)}
         match message:
             case StationStatus():
-                station_rows[names] = {**row, "at_ms": sender.received_ms}
+                row: dict[str, object] = dict(zip(OF_STATION, names, strict=True))
+                row |= {"text": text, "at_ms": sender.received_ms}
+                station_rows[names] = row
             case CameraStatus() | CameraStats():
                 kind = "status" if isinstance(message, CameraStatus) else "stats"
-                row["of_camera"] = sender.camera
-                camera_rows[kind][(*names, sender.camera)] = row
+                camera = (*names, sender.camera)
+                row = dict(zip(CAMERA, camera, strict=True))
+                camera_rows[kind][camera] = {**row, kind: text}
             case _:
                 assert_never(message)
     if station_rows:
         connection.execute(_set_station_status(), list(station_rows.values()))
-    for column, rows in camera_rows.items():
-        if rows:
-            change = update(cameras).where(*_named(cameras, CAMERA))
-            change = change.values({column: bindparam("text")})
-            connection.execute(change, list(rows.values()))
+    for rows in camera_rows.values():
+        upsert_many(connection, cameras, list(rows.values()))
 
 
 def _set_station_status() -> Any:  # noqa: ANN401 - an UPDATE with parameters
     c = stations.c
     is_repeated = c.status.is_not_distinct_from(bindparam("text"))
     said_ms = case((is_repeated, c.said_ms), else_=bindparam("at_ms"))
-    change = update(stations).where(*_named(stations, STATION))
+    mine = [
+        c[name] == bindparam(of) for name, of in zip(STATION, OF_STATION, strict=True)
+    ]
+    change = update(stations).where(*mine)
     return change.values(said_ms=said_ms, status=bindparam("text"))
-
-
-def _named(table: Table, columns: Names) -> list[ColumnElement[bool]]:
-    return [table.c[name] == bindparam(f"of_{name}") for name in columns]
 
 
 def _forget_stations(connection: Connection) -> int:

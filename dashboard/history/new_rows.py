@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from dashboard.history.database import insert_many, insert_numbered, upsert
+from dashboard.history.database import insert_many, insert_numbered, upsert_many
 from dashboard.history.known_events import KnownEvent
 from dashboard.history.rollups import Sums, storable_label
 from dashboard.history.tables.received import (
@@ -100,8 +100,7 @@ class NewRows:
         cursors = self._write_alerts(connection)
         insert_many(connection, verdicts, self._verdicts)
         insert_many(connection, losses, self._losses)
-        if self._images:
-            connection.execute(upsert(images), list(self._images.values()))
+        upsert_many(connection, images, list(self._images.values()))
         self._sums.write(connection)
         return cursors
 

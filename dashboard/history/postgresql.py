@@ -9,7 +9,20 @@ largest ``n`` it has seen misses no alert of another collector.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.postgresql_login import PostgresqlLogin
 from models.errors import ConfigError
@@ -21,6 +34,14 @@ SILENCE_LIMIT_MS = 10_000
 # A dashboard that hangs in a transaction keeps the lock no longer than this.
 IDLE_LIMIT_MS = 30_000
 STATEMENT_LIMIT_MS = 60_000
+# As the server calls the types of the tables' columns.
+COPIED_TYPES = {
+    BigInteger: "int8",
+    Integer: "int4",
+    Float: "float8",
+    Text: "text",
+    LargeBinary: "bytea",
+}
 
 
 def reading_engine(login: PostgresqlLogin, readers: int, readers_max: int) -> Engine:
@@ -84,19 +105,54 @@ def _engine(
         ) from exc
 
 
-def insert_arrays(
+def copy_rows(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows of the same columns, in their order.
+
+    The server stores the first ones while the next ones are sent.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: As for any other statement.
+    """
+    dialect = connection.dialect
+    columns = ", ".join(f'"{name}"' for name in rows[0])
+    types = [COPIED_TYPES[type(table.c[name].type)] for name in rows[0]]
+    statement = f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
+    base = dialect.loaded_dbapi.Error
+    cursor = connection.connection.cursor()
+    try:
+        with cursor.copy(statement) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    except base as exc:
+        raise DBAPIError.instance(
+            statement, None, exc, base, hide_parameters=True, dialect=dialect
+        ) from exc
+    finally:
+        cursor.close()
+
+
+def next_numbers(connection: Connection, table: Table, count: int) -> list[int]:
+    """Return numbers for the column ``n`` of new rows, ascending."""
+    statement = (
+        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'n'))"  # noqa: S608 - a name of the product
+        " FROM generate_series(1, %s)"
+    )
+    return sorted(connection.exec_driver_sql(statement, (count,)).scalars())
+
+
+def merge_arrays(
     connection: Connection,
     table: Table,
     rows: Sequence[Mapping[str, Any]],
-    *,
-    on_conflict: str = "",
-    returned: str = "",
-) -> list[int]:
-    """Insert rows of the same columns, in their order, as one array for each column.
+    on_conflict: str,
+) -> None:
+    """Insert rows of the same columns as one array for each column.
 
     Args:
         on_conflict: The clause of that name, without its first two keywords.
-        returned: A column whose values are returned; empty = none.
     """
     names = list(rows[0])
     types = [table.c[name].type.compile(connection.dialect) for name in names]
@@ -104,17 +160,11 @@ def insert_arrays(
     arrays = ", ".join(f"%b::{kind}[]" for kind in types)
     columns = ", ".join(f'"{name}"' for name in names)
     statement = (
-        f'INSERT INTO "{table.name}" ({columns}) SELECT {columns}'  # noqa: S608 - names of the product
-        f" FROM unnest({arrays}) WITH ORDINALITY AS new ({columns}, _place)"
-        " ORDER BY _place"
+        f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({arrays})'  # noqa: S608 - names of the product
+        f" ON CONFLICT {on_conflict}"
     )
-    if on_conflict:
-        statement += f" ON CONFLICT {on_conflict}"
-    if returned:
-        statement += f' RETURNING "{returned}"'
     values = tuple([row[name] for row in rows] for name in names)
-    done = connection.exec_driver_sql(statement, values)
-    return list(done.scalars()) if returned else []
+    connection.exec_driver_sql(statement, values)
 
 
 def require_usable(connection: Connection) -> None:

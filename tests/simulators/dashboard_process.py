@@ -84,6 +84,12 @@ class DashboardProcess:
         until(self._answers, "the page answers", LIMIT_S)
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def _is_running(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -124,10 +125,17 @@ class PostgresqlServer:
 
     def execute(self, *statements: str) -> None:
         """Execute statements as the superuser, each by itself."""
+        self._execute("postgres", statements)
+
+    def execute_in(self, login: PostgresqlLogin, *statements: str) -> None:
+        """Execute statements in a database, each by itself."""
+        self._execute(str(login.full_url().database), statements)
+
+    def _execute(self, database: str, statements: Sequence[str]) -> None:
         self._run(
             *("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1"),
             *("--host", str(self.folder), "--port", str(self.port)),
-            *("--username", SUPERUSER, "--dbname", "postgres"),
+            *("--username", SUPERUSER, "--dbname", database),
             *(part for each in statements for part in ("--command", each)),
         )
 

@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard.history.database import Database, insert_new, upsert
+from dashboard.history.database import (
+    Database,
+    insert_many,
+    insert_new,
+    is_bad_row,
+    raise_many,
+    upsert,
+    upsert_many,
+)
 from dashboard.history.schema import SCHEMA_VERSION
 from dashboard.history.tables import metadata
 from dashboard.history.tables.audit import entries
@@ -97,6 +105,40 @@ def test_known_row_is_changed_in_the_given_columns(database: Database) -> None:
         connection.execute(upsert(stations), second)
         row = connection.execute(select(stations)).one()
         assert (row.heard_ms, row.said_ms, row.status) == (5, 6, "b")
+
+
+def test_rows_are_changed_together(database: Database) -> None:
+    presses = [{**PRESS, "station": f"press-{n}", "heard_ms": n} for n in range(3)]
+    again = [{**each, "heard_ms": 1, "status": "a"} for each in presses]
+    heard = select(stations.c.heard_ms).order_by(stations.c.station)
+    with database.write() as connection:
+        raise_many(connection, stations, "heard_ms", presses[:2])
+        raise_many(connection, stations, "heard_ms", presses[::-1])
+        raise_many(connection, stations, "heard_ms", again)
+        assert connection.execute(heard).scalars().all() == [1, 1, 2]
+        assert set(connection.execute(select(stations.c.status)).scalars()) == {None}
+        upsert_many(connection, stations, again)
+        assert connection.execute(heard).scalars().all() == [1, 1, 1]
+        assert set(connection.execute(select(stations.c.status)).scalars()) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": None}, {"seq": 2**63}, {"id": "\ud800"}],
+    ids=["nothing", "too large", "no text"],
+)
+def test_bad_row_among_many_is_an_error_of_this_row(
+    database: Database, change: dict[str, object]
+) -> None:
+    row = {"id": "a:1", "stream_id": 1, "seq": 1, "kind": "image", "count": 1}
+    row |= {"first_seq": 0, "last_seq": 0, "received_ms": 0}
+    errors = (SQLAlchemyError, OverflowError, UnicodeEncodeError)  # as the store knows
+    with pytest.raises(errors) as caught, database.write() as connection:
+        insert_many(connection, losses, [row, {**row, "id": "a:2", **change}])
+    assert not isinstance(caught.value, SQLAlchemyError) or is_bad_row(caught.value)
+    with database.write() as connection:  # the connection is of use
+        insert_many(connection, losses, [row])
+        assert connection.execute(select(losses.c.id)).scalars().all() == ["a:1"]
 
 
 def test_largest_numbers_are_kept(database: Database) -> None:
