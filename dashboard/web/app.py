@@ -17,7 +17,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.access.passwords import TooManyLoginsError
@@ -27,6 +26,7 @@ from dashboard.web.account.routes import routes as account_routes
 from dashboard.web.alerts.routes import routes as alerts_routes
 from dashboard.web.analysis.routes import routes as analysis_routes
 from dashboard.web.api import Api, as_json
+from dashboard.web.compressed_files import CompressedFiles
 from dashboard.web.identify import Identify, wants_page
 from dashboard.web.learning.routes import routes as learning_routes
 from dashboard.web.lines.routes import routes as lines_routes
@@ -106,7 +106,7 @@ def create_app(site: Site) -> ASGIApp:
         *learning_routes(site),
     ]
     routes += Programs(site, routes).routes()
-    routes.append(Mount("/static", StaticFiles(directory=STATIC)))
+    routes.append(Mount("/static", CompressedFiles(STATIC)))
     app = Starlette(
         routes=routes,
         middleware=[

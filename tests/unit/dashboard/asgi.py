@@ -15,9 +15,16 @@ LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class Answer:
+    """An answer.
+
+    Attributes:
+        parts: Of the body, as they were sent.
+    """
+
     status: int
     headers: dict[str, str]
     body: bytes
+    parts: tuple[bytes, ...]
 
     @property
     def json(self) -> Any:
@@ -75,7 +82,10 @@ async def _get(
             is_enough.set()
 
     def body() -> bytes:
-        return b"".join(each.get("body", b"") for each in sent)
+        return b"".join(parts())
+
+    def parts() -> tuple[bytes, ...]:
+        return tuple(part for each in sent if (part := each.get("body")))
 
     names = {"host": "localhost:8765", **headers}
     scope = {
@@ -98,4 +108,4 @@ async def _get(
     await asyncio.wait_for(answering, LIMIT_S)
     start = sent[0]
     found = {key.decode(): value.decode() for key, value in start["headers"]}
-    return Answer(start["status"], found, body())
+    return Answer(start["status"], found, body(), parts())

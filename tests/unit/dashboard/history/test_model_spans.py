@@ -8,6 +8,7 @@ from dashboard.history.database import Database
 from dashboard.history.model_spans import (
     FOREVER_MS,
     ModelSpan,
+    by_time,
     changes_in,
     in_force,
     model_spans,
@@ -85,3 +86,18 @@ def test_stations_that_are_not_selected_are_left_out(database: Database) -> None
     wanted = Selection((Span(0, 80),), lines=("line-2",))
     assert [each.build for each in spans(database, wanted)] == [7]
     assert spans(database, Selection(())) == []
+
+
+def test_time_is_cut_where_a_station_changes() -> None:
+    spans = {PRESS: [Span(0, 10), Span(20, 30)], LID: [Span(5, 20)]}
+    assert by_time(spans) == {
+        Span(0, 5): {PRESS},
+        Span(5, 10): {PRESS, LID},
+        Span(10, 20): {LID},
+        Span(20, 30): {PRESS},
+    }
+    assert by_time({PRESS: [Span(0, 1), Span(5, 6)]}) == {
+        Span(0, 1): {PRESS},
+        Span(5, 6): {PRESS},
+    }
+    assert by_time({}) == {}

@@ -1,6 +1,7 @@
 """Language and theme of a page: from its address, then from the cookie."""
 
 import pytest
+from sqlalchemy import text as sql
 
 from dashboard.history.settings import add_version
 from dashboard.plant_settings import PlantSettings
@@ -46,3 +47,34 @@ def test_scripts_use_the_zone_of_the_plant(site: SimSite) -> None:
         add_version(connection, 1, 0, "test", settings)
     page = get(site.app, "/wall").body.decode()
     assert '<html lang="de" data-zone="Europe/Berlin">' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "later"),
+    [
+        ("/analysis", 'id="filters"', 'id="h-trend"'),
+        ("/learning", "<h1>Learning</h1>", 'id="filters"'),
+    ],
+)
+def test_beginning_of_a_page_is_sent_before_its_figures_are_read(
+    site: SimSite, path: str, first: str, later: str
+) -> None:
+    beginning, rest = (part.decode() for part in get(site.app, path).parts)
+    assert first in beginning
+    assert later not in beginning
+    assert later in rest
+    assert rest.rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("en", "cannot be read now"), ("de", "nicht gelesen werden")]
+)
+def test_page_whose_figures_cannot_be_read_shows_it(
+    site: SimSite, language: str, text: str
+) -> None:
+    with site.database.write() as connection:
+        connection.execute(sql("DROP TABLE part_minutes"))
+    page = get(site.app, f"/analysis?lang={language}").body.decode()
+    assert 'id="filters"' in page
+    assert text in page
+    assert "part_minutes" not in page
