@@ -1,7 +1,6 @@
 """Measurements of the real daemon: start, memory, cameras, publishing, soak."""
 
 import json
-import os
 import shutil
 import signal
 import statistics
@@ -16,6 +15,7 @@ import cv2
 from measuring.edge_model import link_photos
 from measuring.machine import REPOSITORY
 from measuring.mqtt_line import AlertClock, SlowWire, start_broker
+from measuring.processes import usage
 from models.slot_files import Health, SlotFolder, read_file
 
 LIMIT_S = 900.0
@@ -114,27 +114,11 @@ class Daemon:
 
     def usage(self) -> dict[str, Any]:
         """Return memory, processor time, threads and files of all its processes."""
-        use = [_usage(pid) for pid in self.pids()]
+        use = [usage(pid) for pid in self.pids()]
         total = {key: sum(each[key] for each in use) for key in use[0]}
         wal = self.folder / "outbox.sqlite-wal"
         total["wal_bytes"] = wal.stat().st_size if wal.exists() else 0
         return {"daemon": use[0], "all": total}
-
-
-def _usage(pid: int) -> dict[str, float]:
-    process = Path(f"/proc/{pid}")
-    fields = (process / "stat").read_text("utf-8").rpartition(")")[2].split()
-    memory = dict[str, float]()
-    for line in (process / "smaps_rollup").read_text("utf-8").splitlines()[1:]:
-        key, value, *_ = line.split()
-        memory[key] = int(value) / 1024
-    return {
-        "rss_mb": memory["Rss:"],
-        "pss_mb": memory["Pss:"],
-        "cpu_s": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-        "threads": int(fields[17]),
-        "handles": len(list((process / "fd").iterdir())),
-    }
 
 
 def measure_start(out: Path, slot: Path, photos: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def safe_cell(value: object) -> str:
 def csv_chunks(
     header: Sequence[str], rows: Iterable[Sequence[object]], *, with_bom: bool = False
 ) -> Iterator[bytes]:
-    """Yield a table as CSV in UTF-8, some hundred rows at a time.
+    """Yield a table as CSV in UTF-8: its header, then some hundred rows at a time.
 
     Args:
         header: Names of the columns.
@@ -49,6 +49,7 @@ def csv_chunks(
     if with_bom:
         buffer.write(BOM)
     writer.writerow(header)
+    yield _taken(buffer)  # the first rows may take a while
     for count, row in enumerate(rows, 1):
         writer.writerow([safe_cell(value) for value in row])
         if count % CHUNK_ROWS == 0:
