@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ class Screen:
     dashboard: DashboardProcess
     broker: Broker
     station: SimStation
+    query: str = ""
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -63,7 +65,7 @@ class Screen:
         self.requests.append(request.url)
 
     def open(self) -> Page:
-        self.page.goto(self.dashboard.url)
+        self.page.goto(f"{self.dashboard.url}/{self.query}")
         return self.page
 
     def live(self) -> None:
@@ -84,11 +86,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def screen(tmp_path: Path, browser: Browser) -> Iterator[Screen]:
-    """A dashboard without history, and a browser that has not opened it yet."""
+def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(LIMIT_MS)
     expect.set_options(timeout=LIMIT_MS)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def screen(tmp_path: Path, page: Page) -> Iterator[Screen]:
+    """A dashboard without history, and a browser that has not opened it yet."""
     with (
         Broker(tmp_path) as broker,
         DashboardProcess(tmp_path, broker.port, STALE_AFTER_S) as dashboard,
@@ -98,7 +106,31 @@ def screen(tmp_path: Path, browser: Browser) -> Iterator[Screen]:
         screen = Screen(page, dashboard, broker, station)
         screen.listen()
         yield screen
-    page.close()
+
+
+@pytest.fixture(scope="module")
+def plant(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Broker, DashboardProcess]]:
+    """A dashboard of many lines."""
+    folder = tmp_path_factory.mktemp("plant")
+    with (
+        Broker(folder) as broker,
+        DashboardProcess(folder, broker.port, STALE_AFTER_S) as dashboard,
+    ):
+        yield broker, dashboard.wait_connected()
+
+
+@pytest.fixture
+def line(plant: tuple[Broker, DashboardProcess], page: Page) -> Iterator[Screen]:
+    """A line without history, and a browser that will show this line only."""
+    broker, dashboard = plant
+    name = f"line-{time.monotonic_ns()}"
+    dashboard.log_in(page.context)
+    with SimStation(broker.port, line=name) as station:
+        screen = Screen(page, dashboard, broker, station, f"wall?line={name}")
+        screen.listen()
+        yield screen
 
 
 def test_empty_page_shows_what_to_do_and_fills_itself(screen: Screen) -> None:
@@ -155,14 +187,14 @@ def test_alert_appears_live_with_picture_and_boxes(screen: Screen) -> None:
     assert not screen.complaints
 
 
-def test_newest_alert_is_on_top(screen: Screen) -> None:
-    screen.live()
+def test_newest_alert_is_on_top(line: Screen) -> None:
+    line.live()
     for label in ("first", "second"):
-        screen.station.alert("top", detection(label))
-    page = screen.open()
+        line.station.alert("top", detection(label))
+    page = line.open()
     labels = page.locator(".row-label")
     expect(labels).to_have_text(["second", "first"])
-    screen.station.alert("top", detection("third"))
+    line.station.alert("top", detection("third"))
     expect(labels).to_have_text(["third", "second", "first"])
 
 
@@ -188,11 +220,11 @@ def test_hostile_text_is_shown_as_text(screen: Screen) -> None:
 
 
 def test_silent_camera_is_marked_as_old_until_it_publishes_again(
-    screen: Screen,
+    line: Screen,
 ) -> None:
-    screen.live()
-    screen.station.alert()
-    page = screen.open()
+    line.live()
+    line.station.alert()
+    page = line.open()
     tile = page.locator(".tile")
     expect(tile).to_have_attribute("data-state", "ok")
     expect(tile.locator(".tile-over")).to_be_hidden()
@@ -202,7 +234,7 @@ def test_silent_camera_is_marked_as_old_until_it_publishes_again(
     expect(tile.locator(".over-age")).to_have_text(re.compile(r"for \d+ s"))
     expect(tile.locator(".figure-fps b")).to_have_text("\u2013")  # no old fps
     expect(page.locator("#line-word")).to_contain_text("needs attention")
-    screen.station.count()
+    line.station.count()
     expect(tile).to_have_attribute("data-state", "ok")
     expect(tile.locator(".tile-over")).to_be_hidden()
 
@@ -212,11 +244,11 @@ def test_silent_camera_is_marked_as_old_until_it_publishes_again(
     [(DaemonState.LOST, "Station lost"), (DaemonState.DISCONNECTED, "Station stopped")],
 )
 def test_station_that_is_gone_is_shown_loudly(
-    screen: Screen, state: DaemonState, label: str
+    line: Screen, state: DaemonState, label: str
 ) -> None:
-    screen.live()
-    screen.station.say(state)
-    page = screen.open()
+    line.live()
+    line.station.say(state)
+    page = line.open()
     expect(page.locator(".over-word")).to_have_text(label)
     expect(page.locator(".tile-over")).to_be_visible()
     expect(page.locator("#n-cameras")).to_have_text("0 / 1")
@@ -231,12 +263,12 @@ def test_station_that_is_gone_is_shown_loudly(
     ],
 )
 def test_state_is_shown_by_text_and_shape(
-    screen: Screen, state: CameraState, shown: str, label: str
+    line: Screen, state: CameraState, shown: str, label: str
 ) -> None:
-    screen.station.say()
-    screen.station.say_camera("top", state, "frozen picture")
-    screen.station.count()
-    page = screen.open()
+    line.station.say()
+    line.station.say_camera("top", state, "frozen picture")
+    line.station.count()
+    page = line.open()
     shown_state = page.locator(".tile-state")
     expect(shown_state).to_have_attribute("data-state", shown)
     expect(shown_state.locator(".tile-word")).to_have_text(label)
@@ -254,13 +286,13 @@ def test_state_is_shown_by_text_and_shape(
     assert drawn != running
 
 
-def test_alert_opens_large_by_keyboard_with_its_details(screen: Screen) -> None:
-    screen.live()
-    screen.station.alert("top", detection("dent", 0.71), part_id="board-1")
-    screen.station.alert(
+def test_alert_opens_large_by_keyboard_with_its_details(line: Screen) -> None:
+    line.live()
+    line.station.alert("top", detection("dent", 0.71), part_id="board-1")
+    line.station.alert(
         "top", detection("scratch"), detection("dent"), part_id="board-2", replayed=True
     )
-    page = screen.open()
+    page = line.open()
     row = page.locator("#alerts .row").first
     row.focus()
     page.keyboard.press("Enter")
@@ -279,12 +311,12 @@ def test_alert_opens_large_by_keyboard_with_its_details(screen: Screen) -> None:
 
 
 def test_share_of_defective_parts_is_shown_where_parts_are_counted(
-    screen: Screen,
+    line: Screen,
 ) -> None:
-    screen.live()
+    line.live()
     for verdict in (VerdictKind.OK, VerdictKind.OK, VerdictKind.OK, VerdictKind.DEFECT):
-        screen.station.verdict(verdict)
-    page = screen.open()
+        line.station.verdict(verdict)
+    page = line.open()
     expect(page.locator("#n-share")).to_have_text("25 %")
     expect(page.locator("#n-share-label")).to_have_text("of 4 parts defective")
 
@@ -346,24 +378,17 @@ def test_charts_show_the_chosen_time(screen: Screen) -> None:
     assert not screen.complaints
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (1920, 1080)])
-def test_page_fits_the_screen(screen: Screen, width: int, height: int) -> None:
-    screen.page.set_viewport_size({"width": width, "height": height})
+def test_page_fits_every_screen_and_asks_no_other_server(screen: Screen) -> None:
     screen.live()
     long = "a-very-long-class-name-that-somebody-gave-to-a-defect" * 2
     screen.station.alert("top", detection(long), part_id="part-" + "9" * 100)
-    page = screen.open()
-    expect(page.locator(".row-label")).to_have_text(long)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    if width >= 1000:  # one screen: nothing to scroll for
-        assert page.evaluate("document.documentElement.scrollHeight") <= height
-
-
-def test_page_asks_no_other_server(screen: Screen) -> None:
-    screen.live()
-    screen.station.alert()
-    page = screen.open()
-    expect(page.locator("#alerts .row")).to_have_count(1)
+    for width, height in ((1280, 800), (390, 844), (1920, 1080)):
+        screen.page.set_viewport_size({"width": width, "height": height})
+        page = screen.open()
+        expect(page.locator(".row-label")).to_have_text(long)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width >= 1000:  # one screen: nothing to scroll for
+            assert page.evaluate("document.documentElement.scrollHeight") <= height
     page.locator("#alerts .row").click()
     expect(page.locator("#detail")).to_be_visible()
     assert screen.requests

@@ -98,8 +98,9 @@ class SimStation:
 
     Args:
         port: Of the broker on the loopback interface.
-        station: Its name; site and line are ``plant`` and ``line-1``.
+        station: Its name; the site is ``plant``.
         protocol: Version of MQTT.
+        line: Name of its line.
     """
 
     def __init__(
@@ -107,8 +108,9 @@ class SimStation:
         port: int,
         station: str = "press-1",
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
+        line: str = "line-1",
     ) -> None:
-        self.topics = StationTopics("plant", "line-1", station)
+        self.topics = StationTopics("plant", line, station)
         self.stream = f"{station}-{time.monotonic_ns():x}"
         self.seq = 0
         self.acks: list[Acknowledgement] = []
