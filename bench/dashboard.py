@@ -186,7 +186,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=15, help="of each live part")
     parser.add_argument("--out", type=Path, default=RESULTS / "dashboard.json")
     parser.add_argument(
-        "--table", action="store_true", help="print the result as Markdown, and end"
+        "--table",
+        action="store_true",
+        help="print the result as sections of docs/benchmarks.md, and end",
     )
     args = parser.parse_args()
     if args.table:
