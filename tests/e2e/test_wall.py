@@ -181,6 +181,25 @@ def test_longest_names_are_whole_in_small_tiles(
         assert page.evaluate(CUT) == [], size
 
 
+def test_very_many_tiles_are_drawn_when_they_come_into_sight(
+    wall: Wall, open_page: Callable[..., Page]
+) -> None:
+    cameras = places(80, lines=4)
+    wall.put([record for each in cameras for record in each.status()])
+    page = open_page()
+    tiles = page.locator(".tile")
+    expect(tiles).to_have_count(80)
+    for tile in (tiles.first, tiles.last):
+        tile.scroll_into_view_if_needed()
+        expect(tile.locator(".tile-word")).to_be_visible()
+        expect(tile.locator(".tile-word")).to_have_text("Running")
+    drawn = page.evaluate(
+        "() => [...document.querySelectorAll('.tile-word')]"
+        ".filter(each => each.checkVisibility({ contentVisibilityAuto: true })).length"
+    )
+    assert 0 < drawn < 80
+
+
 def test_phone_shows_alerts_before_the_tiles(
     wall: Wall, open_page: Callable[..., Page]
 ) -> None:

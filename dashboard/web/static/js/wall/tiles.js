@@ -12,6 +12,7 @@ const LABELLED_BOXES = 3; // more labels would cover the picture of a tile
 const OLD_PICTURE_MS = 15 * 60_000; // from then on it is drawn pale
 const LEAST = { width: 13.6, height: 12.2 }; // rem: name, state, picture and figures
 const LEAST_PHONE = { width: 20, height: 1 }; // as high as what it shows
+const MANY = 64; // tiles; beyond, a browser draws those in sight only
 const PHONE_REM = 60;
 const FRAME_PX = 3; // around all tiles, for their shadows
 const HEADING_REM = 2.1;
@@ -147,6 +148,7 @@ function arrange() {
   const found = layOut(area, sizes, { least: isPhone ? LEAST_PHONE : LEAST, gap: 0.7, heading: HEADING_REM });
   board.dataset.headings = found.headings ? "yes" : "no";
   board.dataset.fits = found.fits ? "yes" : "no";
+  board.dataset.many = tiles.size > MANY ? "yes" : "no";
   board.style.setProperty("--columns", found.columns);
   board.style.setProperty("--tile-height", isPhone ? "auto" : `${Math.floor(found.tileHeight * 100) / 100}rem`);
 }
