@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.received import alerts, detections
 from dashboard.history.tables.reviews import alert_states
 from dashboard.history.tables.rollups import (
@@ -38,8 +39,6 @@ from dashboard.plant_time import MS_PER_MINUTE, Span
 from dashboard.statistics.score_drift import BINS
 from models.messages import VerdictKind
 
-STATION = ("site", "line", "station")
-PLACE = (*STATION, "camera")
 SCORES_MAX = 5_000  # the newest: enough for a histogram of 20 bins, and 10 ms
 PICTURES_MAX = 1_000  # alerts whose boxes a heat map reads from their JSON: 30 ms
 # Moves the edge between two bins by less than a score differs from the next one.
@@ -341,7 +340,7 @@ def boxes(connection: Connection, wanted: Selection) -> list[CameraBoxes]:
     Returns:
         Cameras with the most boxes first; of the newest ``PICTURES_MAX`` alerts.
     """
-    names = [alerts.c[name] for name in PLACE]
+    names = [alerts.c[name] for name in CAMERA]
     is_false = alert_states.c.verdict == OperatorVerdict.FALSE_ALARM.value
     query = (
         select(alerts.c.id, alerts.c.thumbnail_sha256, alerts.c.event, *names)
@@ -462,7 +461,7 @@ def _places(wanted: Selection, table: FromClause) -> list[ColumnElement[bool]]:
     names = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
     return [
         table.c[column].in_(values)
-        for column, values in zip(PLACE, names, strict=True)
+        for column, values in zip(CAMERA, names, strict=True)
         if values
     ]
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from dashboard.history.analysis import (
-    PLACE,
-    STATION,
     CameraBoxes,
     Judged,
     Parts,
@@ -31,6 +29,7 @@ from dashboard.history.model_spans import (
     spans_of_build,
 )
 from dashboard.history.rechecks import escapes
+from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.plant_time import MS_PER_HOUR, PlantTime, Span
 from dashboard.statistics.control_charts import Chart, ewma_chart, laney_chart
 from dashboard.statistics.heat_map import Cell, heat_map
@@ -245,7 +244,7 @@ def rankings_of(
         tuple(each.span for each in shifts), bucket_of(each.span for each in shifts)
     )
     classes, cameras, buckets = defects_by(
-        connection, wanted, [("label",), PLACE, ("bucket",)], groups.bucket_ms
+        connection, wanted, [("label",), CAMERA, ("bucket",)], groups.bucket_ms
     )
     by: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for place, count in cameras.items():
