@@ -1,6 +1,7 @@
 """From an alert on the broker to the pages: a browser, many clients, many cameras."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -187,7 +188,8 @@ def measure_cameras(folder: Path, seconds: float) -> dict[str, Any]:
         with Meter(dashboard) as watched:
             wall = _wall(page, dashboard, count)
             time.sleep(seconds)
-        state = dashboard.get("/api/status")
+        with dashboard.open("/metrics") as answer:
+            figures = answer.read().decode()
         size = len(json.dumps(dashboard.get("/api/cameras")))
         one_line = _wall(page, dashboard, count // PLANT_LINES, "?line=line-1")
         line.pause()
@@ -197,12 +199,20 @@ def measure_cameras(folder: Path, seconds: float) -> dict[str, Any]:
         "alerts_per_s": PLANT_ALERTS_PER_S,
         "dashboard": alone.figures,
         "dashboard_with_a_wall": watched.figures,
-        "dropped": state["dropped"],
-        "queued": state["queued"],
+        "dropped": _figure(figures, "dashboard_dropped_total"),
+        "waiting_to_be_stored": _figure(figures, "dashboard_writer_queue"),
         "state_kb": round(size / 1000),
         "wall_of_all": wall,
         "wall_of_a_line": one_line,
     }
+
+
+def _figure(figures: str, name: str) -> float:
+    """Return a figure without labels, of those for Prometheus."""
+    found = re.search(rf"^{name} (\S+)$", figures, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"{name} is no figure")
+    return float(found[1])
 
 
 def _wall(

@@ -41,14 +41,12 @@ def dashboard_of(
         broker_port: 1 = no broker answers there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    process = DashboardProcess(folder, broker_port)
-    where = (
-        f'path = "{history}"' if isinstance(history, Path) else f'url = "{history.url}"'
-    )
-    text = process.config.read_text("utf-8").replace(
-        "[server]\n", f"[server]\nmax_viewers = {MAX_VIEWERS}\n"
-    )
-    process.config.write_text(f"{text}[history]\n{where}\n", "utf-8")
+    kind = "path" if isinstance(history, Path) else "url"
+    where = history if isinstance(history, Path) else history.url
+    process = DashboardProcess(folder, broker_port, history=f'{kind} = "{where}"')
+    text = process.config.read_text("utf-8")
+    viewers = f"[server]\nmax_viewers = {MAX_VIEWERS}\n"
+    process.config.write_text(text.replace("[server]\n", viewers), "utf-8")
     with process:
         yield process
 
