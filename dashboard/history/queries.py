@@ -53,6 +53,7 @@ LISTED_DETECTIONS = 40
 PARETO_MAX_CLASSES = 12  # others are added up: a chart of 40 bars is unreadable
 MS_PER_HOUR = 60 * MS_PER_MINUTE
 RATE_WINDOW_MINUTES = 10
+CAMERAS_LOOKED_AT = 100  # one query for each
 
 Json = dict[str, Any]
 
@@ -113,8 +114,8 @@ class History:
             before: Only alerts with a smaller cursor ``n``.
             after: Only alerts with a larger ``n``; these come oldest first, so that
                 a query after the last one misses none.
-            chosen: Only alerts of these places. Without a cursor, so many of each
-                camera that were the last to happen are looked at.
+            chosen: Only alerts of these places. Without a cursor, the last ones of
+                each camera that the pages show are looked at.
 
         Returns:
             Newest first, or oldest first with ``after``.
@@ -130,7 +131,7 @@ class History:
         with self._database.read() as connection:
             if chosen.names and before is None and after is None:
                 last = _last_of_cameras(connection, chosen, limit)
-                query = query.where(n.in_(last))
+                query = query.where(n.in_(last)) if last is not None else query
             rows = connection.execute(query)
             return [_alert(row) for row in _within_page(rows)]
 
@@ -302,12 +303,20 @@ def _alerts() -> Select[Any]:
 
 def _last_of_cameras(
     connection: Connection, chosen: ChosenPlaces, limit: int
-) -> list[int]:
-    """Return the last alerts of each camera of some places."""
+) -> list[int] | None:
+    """Return the last alerts of each camera that the pages show of some places.
+
+    Returns:
+        None where these are many cameras: their alerts are found soon without it.
+    """
     a = alerts.c
-    known = select(*(cameras.c[name] for name in CAMERA))
+    query = select(*(cameras.c[name] for name in CAMERA))
+    query = query.where(*chosen.conditions(cameras)).limit(CAMERAS_LOOKED_AT + 1)
+    known = connection.execute(query).all()
+    if len(known) > CAMERAS_LOOKED_AT:
+        return None
     found: list[int] = []
-    for camera in connection.execute(known.where(*chosen.conditions(cameras))):
+    for camera in known:
         mine = [a[name] == value for name, value in zip(CAMERA, camera, strict=True)]
         last = select(a.n).where(*mine).order_by(a.happened_ms.desc(), a.n.desc())
         found += connection.execute(last.limit(limit)).scalars()

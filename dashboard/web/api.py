@@ -57,7 +57,8 @@ class Api:
         """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
 
         ``more``: there are further ones in the same direction. ``&site=``, ``&line=``,
-        ``&station=`` and ``&camera=``, each of which may be repeated, select places.
+        ``&station=`` and ``&camera=``, each of which may be repeated, select places:
+        the first page is then of the cameras that the pages show.
         """
         chosen = query_places(request)
         limit = query_number(request, "limit", 50, 1, PAGE_MAX_ROWS)

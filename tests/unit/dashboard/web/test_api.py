@@ -60,7 +60,11 @@ def test_places_select_alerts_and_charts(site: SimSite) -> None:
     assert get(site.app, f"/api/alerts?{'line=a&' * 101}").status == 400
 
 
-def test_pages_of_one_line_miss_no_alert(site: SimSite) -> None:
+@pytest.mark.parametrize("looked_at", [100, 0])
+def test_pages_of_one_line_miss_no_alert(
+    site: SimSite, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.history.queries.CAMERAS_LOOKED_AT", looked_at)
     other = StationTopics("plant", "line-2", "press-1")
     for seq in range(1, 6):
         for topics in (PRESS, other):
