@@ -11,6 +11,7 @@ from deploy.cli_shared import (
     add_package_argument,
     open_whole_package,
     print_json,
+    print_line,
 )
 from deploy.results import SelftestReport
 from models.errors import ExitCode
@@ -52,9 +53,13 @@ def print_modes(report: Proof | SelftestReport) -> None:
     for heading in ("p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
     for mode in report.modes:
-        verdict = "as expected" if mode.passed else on_one_line(mode.reason)
+        verdict = "as expected" if mode.passed else "not as expected"
         chosen = " (chosen)" if mode == report.chosen else ""
         p50 = f"{mode.latency_ms_p50:.1f}" if mode.passed else "-"
         p99 = f"{mode.latency_ms_p99:.1f}" if mode.passed else "-"
         table.add_row(mode.variant + chosen, mode.precision_hint, verdict, p50, p99)
     Console(markup=False).print(table)
+    for mode in report.modes:  # a table cuts long lines
+        if not mode.passed:
+            reason = on_one_line(mode.reason)
+            print_line(f"not {mode.variant} {mode.precision_hint}: {reason}")

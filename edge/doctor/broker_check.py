@@ -8,9 +8,11 @@ import ipaddress
 
 from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import (
+    LOGIN_REFUSALS,
     explain_connection,
     explain_handshake,
 )
+from edge.delivery.publisher.identity import login_in_words, wrong_certificate
 from edge.delivery.publisher.probe import probe_broker
 from edge.doctor.check_result import CheckResult, Grade
 from models.errors import DeliveryError
@@ -43,6 +45,12 @@ def check_broker(
     shares_id = daemon_is_connected and settings.tls_cert_file is not None
     explain = explain_handshake if shares_id else explain_connection
     explained = explain(settings, STEP_LIMIT_S)
+    if explained in LOGIN_REFUSALS.values():
+        raise DeliveryError(
+            f"broker {name}: {explained}.",
+            why=f"The login was: {login_in_words(settings)}.",
+            fix="Check [broker] username and password_file, and the broker's users.",
+        )
     if explained is not None:
         raise DeliveryError(
             f"broker {name}: {explained}.",
@@ -53,6 +61,14 @@ def check_broker(
         what = f"{name}: TLS; the running daemon is connected, so no second login"
         return _with_warnings(settings, what)
     answer = probe_broker(settings, topics, limit_s)
+    wrong = wrong_certificate(settings, topics)
+    if answer.problem and wrong:
+        raise DeliveryError(
+            f"broker {name}: {answer.problem}.",
+            why=f"{wrong[0].upper()}{wrong[1:]}.",
+            fix="Set [broker] tls_cert_file and tls_key_file to those of this station, "
+            "or correct [station].",
+        )
     if answer.problem:
         raise DeliveryError(
             f"broker {name}: {answer.problem}.",
@@ -62,12 +78,19 @@ def check_broker(
         )
     secured = "TLS" if settings.tls_ca_file else "no TLS"
     what = f"{name}: {answer.protocol}, {secured}, may publish and subscribe"
-    return _with_warnings(settings, what)
+    return _with_warnings(settings, what, wrong)
 
 
-def _with_warnings(settings: BrokerSettings, what: str) -> CheckResult:
-    """Return a connection that works, with what makes its password known to others."""
-    password, faults, fixes = settings.password_file, [], []
+def _with_warnings(settings: BrokerSettings, what: str, wrong: str = "") -> CheckResult:
+    """Return a connection that works, with what is wrong although it works.
+
+    Args:
+        wrong: The certificate names another station; empty = it does not.
+    """
+    password, faults, fixes = settings.password_file, list[str](), list[str]()
+    if wrong:
+        faults.append(f"{wrong[0].upper()}{wrong[1:]}.")
+        fixes.append("Set tls_cert_file and tls_key_file to those of this station.")
     if password is not None and settings.tls_ca_file is None and not _is_here(settings):
         faults.append(
             "The password is sent without TLS: who listens on the network reads it."

@@ -19,8 +19,9 @@ from models.detector import Detector, decode_output
 from models.errors import GraftlineError, InstallError, PackageError
 from models.inference import Inference, open_requests
 from models.machine import Platform, this_platform
+from models.manifest import MANIFEST_NAME
 from models.messages import REASON_MAX_CHARS, ModelInForce, ModelProof
-from models.package import open_package
+from models.package import Package, open_package
 from models.preprocess import Letterbox
 from models.slot_files import Proof, ProofFile, SlotFolder, read_file
 
@@ -77,6 +78,13 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
         InstallError: Nothing is installed, or without a proof on this machine.
         PackageError: The package is damaged or cannot be run.
     """
+    if not slot.exists:
+        raise InstallError(
+            f"{slot.root}: there is no slot folder.",
+            why="It does not exist; the disk that holds it may not be mounted.",
+            fix=f"Mount that disk, correct [model] slot, or {FLASH_IT[0].lower()}"
+            f"{FLASH_IT[1:].format(root=slot.root)}",
+        )
     sha256 = slot.package_of(slot.current)
     if not sha256:
         raise InstallError(
@@ -137,7 +145,7 @@ def load_stored_model(
         InstallError: It has no proof on this machine.
         PackageError: It is damaged or cannot be run.
     """
-    package = open_package(slot.store / sha256, sha256=sha256)
+    package = _open_stored(slot, sha256)
     known = read_file(slot.proof, ProofFile)
     proof = known.proofs.get(sha256) if known else None
     if proof is None or not proof.chosen.passed:
@@ -175,6 +183,21 @@ def load_stored_model(
         _proof_message(proof),
         mode.fault,
     )
+
+
+def _open_stored(slot: SlotFolder, sha256: str) -> Package:
+    """Return a package of the slot, verified; its errors name what helps here."""
+    folder, fix = slot.store / sha256, FLASH_IT.format(root=slot.root)
+    try:
+        return open_package(folder, sha256=sha256)
+    except PackageError as error:
+        if (folder / MANIFEST_NAME).is_file():
+            raise PackageError(error.what, why=error.why, fix=fix) from error
+        raise PackageError(
+            f"{folder}: the package in force is not there.",
+            why="It was removed from the slot, or only a part of the slot was copied.",
+            fix=fix,
+        ) from error
 
 
 def _proof_message(proof: Proof) -> ModelProof:

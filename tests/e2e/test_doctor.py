@@ -134,8 +134,12 @@ def test_broker_that_denies_the_topics_of_the_station_is_reported(
     assert answer.code == DeliveryError.exit_code
 
 
-def test_broker_that_requires_a_password_is_reported(tmp_path: Path) -> None:
+def test_broker_that_refuses_the_password_is_reported_with_the_login(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "broker").mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("wrong\n")
     with Broker(tmp_path / "broker") as broker:
         config = tmp_path / "broker" / "mosquitto.conf"
         text = config.read_text("utf-8").replace("anonymous true", "anonymous false")
@@ -143,9 +147,13 @@ def test_broker_that_requires_a_password_is_reported(tmp_path: Path) -> None:
         broker.kill()
         broker.start()
         pc = DaemonPc(tmp_path, broker.port)
+        pc.broker_lines = f'username = "edge"\npassword_file = "{secret}"\n'
         write_parts(tmp_path / "parts", good=3, defective=0)
         answer = doctor(pc, camera_table("a", "folder:parts"))
-    assert "refuses the login: not authorized" in broken_in(answer)["broker"]
+    broken = findings_of(answer)["broker"]
+    assert "refuses the login: not authorized" in broken["what"]
+    assert broken["why"] == f"The login was: user edge, password of {secret}."
+    assert "username and password_file" in broken["fix"]
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +196,18 @@ def test_broker_of_a_foreign_authority_is_named(
     broken = broken_in(answer)["broker"]
     assert "certificate" in broken
     assert answer.code == DeliveryError.exit_code
+
+
+def test_certificate_of_another_station_is_named(
+    tmp_path: Path, authority: Authority
+) -> None:
+    answer = doctor_over_tls(
+        tmp_path, authority, authority.certificate_file, "site/line/other"
+    )
+    found = findings_of(answer)["broker"]
+    wrong = "Your certificate says site/line/other, this station is site/line/station."
+    assert found["grade"] == "warn"
+    assert found["why"].startswith(wrong)
 
 
 def test_missing_client_certificate_is_named(

@@ -14,13 +14,17 @@ from pydantic import BaseModel
 
 from edge.config.station import UNREACHABLE_PAUSE_MAX_S, BrokerSettings, CollectorAck
 from edge.delivery.outbox.outbox import Outbox
-from edge.delivery.publisher.connection_diagnosis import explain_refusal
+from edge.delivery.publisher.connection_diagnosis import (
+    LOGIN_REFUSALS,
+    explain_refusal,
+)
 from edge.delivery.publisher.delivery_faults import (
     FLAP_WINDOW_S,
     FLAPS,
     DeliveryFaults,
     FlapDetector,
 )
+from edge.delivery.publisher.identity import login_in_words, wrong_certificate
 from edge.delivery.publisher.packet import Packet
 from edge.delivery.publisher.send_queue import SendQueue
 from edge.delivery.publisher.session import (
@@ -55,7 +59,8 @@ LOGIN_ANSWER_LIMIT_S = 3.0
 TURN_S = 0.25
 DIAGNOSIS_STEP_LIMIT_S = 3.0
 STABLE_S = 10.0  # after a connection that lasted this long, the pauses start again
-LOGIN_KEY, FLAP_KEY = "broker", "connection"  # keys of the alarms
+# Keys of the alarms.
+LOGIN_KEY, FLAP_KEY, CERTIFICATE_KEY = "broker", "connection", "certificate"
 MAILBOX_MAX = 10_000  # states and statistics while the thread cannot run
 logger = logging.getLogger(__name__)
 
@@ -249,7 +254,7 @@ class Publisher:
                 self._connect_and_serve()
             except ConnectionRefusedByBrokerError as exc:
                 pauses = refused
-                self._problem = self._at_broker(str(exc))
+                self._problem = self._at_broker(self._refusal_in_words(str(exc)))
                 self._alarms.raise_alarm(LOGIN_KEY, self._problem)
             except PictureCutError as exc:
                 unreachable.reset()  # no alert waits long behind a picture
@@ -390,6 +395,10 @@ class Publisher:
         self.connects += 1
         self._session, self._is_connected, self._problem = session, True, ""
         self._alarms.clear(LOGIN_KEY)
+        if wrong := wrong_certificate(self._settings, self._topics):
+            self._alarms.raise_alarm(CERTIFICATE_KEY, wrong)
+        else:
+            self._alarms.clear(CERTIFICATE_KEY)
         self._opened_s = time.monotonic()
         self._flaps.opened(self._opened_s)
         logger.info(
@@ -402,6 +411,12 @@ class Publisher:
                 "refusals_are_invisible: MQTT 3.1.1 confirms what an access list "
                 "denies; set collector_ack = required"
             )
+
+    def _refusal_in_words(self, reason: str) -> str:
+        """Return why the broker refuses, with the login where it is the cause."""
+        if any(refusal in reason for refusal in LOGIN_REFUSALS):
+            reason = f"{reason} ({login_in_words(self._settings)})"
+        return reason
 
     def _note_lost(self, reason: str) -> None:
         problem = self._at_broker(reason)

@@ -10,9 +10,13 @@ from subprocess import run
 import pytest
 
 from deploy.cli_selftest import add_selftest_arguments, run_selftest
-from models.errors import PackageError
+from models.errors import InstallError, PackageError
 from models.package import Package
-from tests.simulators.resealed import with_other_thresholds
+from tests.simulators.resealed import (
+    expect_what_is_not_there,
+    reseal,
+    with_other_thresholds,
+)
 
 # What a self-test does not need: signing, ssh, MQTT, and tables on a terminal.
 NOT_NEEDED = ("tuf", "securesystemslib", "cryptography", "paho", "rich", "urllib3")
@@ -31,6 +35,19 @@ def test_selftest_prints_every_run_mode(
     report = json.loads(capsys.readouterr().out)
     assert report["package_sha256"] == builds[0].sha256
     assert all(mode["passed"] for mode in report["modes"])
+
+
+def test_reason_of_a_run_mode_that_fails_is_printed_in_full(
+    builds: list[Package], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = reseal(builds[0], tmp_path / "p", expect_what_is_not_there)
+    with pytest.raises(InstallError) as caught:
+        selftest(wrong.folder)
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("not openvino-fp32 f32: ")]
+    reason = line.removeprefix("not openvino-fp32 f32: ")
+    assert len(reason) > 40
+    assert reason in caught.value.why
 
 
 def test_selftest_refuses_thresholds_that_were_changed_and_sealed_again(

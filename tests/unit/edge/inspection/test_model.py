@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_package_without_proof_is_not_run(tmp_path: Path) -> None:
     slot.proof.unlink()
     with pytest.raises(InstallError, match="no proof on this machine"):
         load_model(slot, threads=1)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_package_that_has_vanished_is_named_with_what_helps(
+    tmp_path: Path, left: str
+) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    folder = slot.current.resolve()
+    shutil.rmtree(folder)
+    if left != "nothing":
+        folder.mkdir()
+    with pytest.raises(PackageError, match="the package in force is not") as caught:
+        load_model(slot, threads=1)
+    assert "graftline flash PACKAGE" in caught.value.fix
+
+
+def test_slot_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="there is no slot folder") as caught:
+        load_model(SlotFolder(tmp_path / "unmounted"), threads=1)
+    assert "may not be mounted" in caught.value.why
 
 
 def test_package_with_flipped_byte_is_not_run(tmp_path: Path) -> None:
