@@ -108,8 +108,8 @@ class DecisionRecorder:
     @property
     def fault(self) -> str:
         """What is wrong with the disk; empty: nothing."""
-        if self._outbox.is_failing:
-            return "outbox not writable"
+        if self._outbox.fault:
+            return self._outbox.fault
         return "evidence not writable" if self._is_without_evidence else ""
 
     def start(self) -> None:

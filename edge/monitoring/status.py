@@ -19,9 +19,11 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.pipeline import Pipeline
+from edge.monitoring.standstill import StandstillMonitor
 from edge.monitoring.thermal import ThermalMonitor
 from edge.rules.lifecycle import DaemonEvent, next_state, state_of
 from models.counted import counted
+from models.errors import InstallError
 from models.messages import (
     CameraState,
     CameraStats,
@@ -30,7 +32,7 @@ from models.messages import (
     StationStatus,
     fit_reason,
 )
-from models.slot_files import Health, write_file
+from models.slot_files import Health, read_or_none, write_file
 from models.topics import StationTopics
 from models.trial_report import TrialReport
 
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 UPDATE_INTERVAL_S = 0.2
 STATUS_INTERVAL_S = 10.0  # published again though nothing changed
 STOP_LIMIT_S = 2.0
+OWN_READS_MIN = 5  # of health.json, after which no other daemon writes it
 TIMEX_BYTES = 512  # more than struct timex has on any architecture
 # 2026-01-01: a clock before this program was written is wrong, also if the kernel
 # reports it as synchronized: one with an empty battery starts in 1970.
@@ -110,8 +113,6 @@ class StatusReporter:
         thermal: Checked in the thread of the reporter.
         health_file: Where ``health.json`` is written.
 
-    Attributes:
-        fault: Why ``health.json`` is not written; empty = it is.
     """
 
     def __init__(
@@ -132,11 +133,19 @@ class StatusReporter:
         self._published: object = None  # what the last station status depended on
         self._published_s = 0.0
         self._published_of: dict[str, object] = {}  # the same by camera
-        self.fault = ""
+        self._unwritable = self._other_daemon = ""
+        self._has_written, self._own_reads = False, 0
+        self._standstill = StandstillMonitor()
         self._inspected_before: dict[str, int] = {}
         self._stats_ns = time.monotonic_ns()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the report, or with the daemon as a whole; empty else."""
+        faults = (self._unwritable, self._other_daemon, self._standstill.fault)
+        return "; ".join(filter(None, faults))
 
     def start(self) -> None:
         """Publish the state ``init`` and start the thread."""
@@ -173,6 +182,8 @@ class StatusReporter:
         """Determine the state; publish what changed."""
         status = self._status
         self._thermal.check(time.monotonic_ns())
+        boottime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._standstill.check(boottime_s, datetime.now(UTC))
         before, faults = self.state, status.faults
         self._faults = faults
         self.state = state_of(before, is_settled=status.is_settled, faults=faults)
@@ -248,22 +259,43 @@ class StatusReporter:
     def _write(self, health: Health) -> None:
         """Write ``health.json``; a failing disk is logged once."""
         try:
+            self._look_for_another_daemon(health.boot_id)
             write_file(self._health_file, health)
-        except OSError as exc:
-            reason = exc.strerror or str(exc)
-            if not self.fault:
+        except (OSError, InstallError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            if not self._unwritable:
                 logger.warning(
                     "health_not_written path=%s reason=%s", self._health_file, reason
                 )
-            self.fault = (
+            self._unwritable = (
                 f"{self._health_file} cannot be written ({reason}): `graftline status` "
                 "and flashing do not see this daemon. Fix: give the slot folder to the "
                 "daemon's user, or make room on the disk"
             )
         else:
-            if self.fault:
+            if self._unwritable:
                 logger.info("health_written_again path=%s", self._health_file)
-            self.fault = ""
+            self._unwritable, self._has_written = "", True
+
+    def _look_for_another_daemon(self, boot_id: str) -> None:
+        """Note whether another daemon has written since this one did.
+
+        Raises:
+            InstallError: A newer version wrote the file.
+        """
+        if not self._has_written:
+            return
+        found = read_or_none(self._health_file, Health)
+        is_other = found is not None and found.boot_id != boot_id
+        self._own_reads = 0 if is_other else self._own_reads + 1
+        if is_other and not self._other_daemon:
+            logger.error("second_daemon health_file=%s", self._health_file)
+            self._other_daemon = (
+                f"another daemon uses this slot: it writes {self._health_file} too. "
+                "Fix: stop one of them, or give each a slot of its own"
+            )
+        elif self._own_reads >= OWN_READS_MIN:
+            self._other_daemon = ""
 
     def _publish_stats(self, channel: CameraChannel, elapsed_s: float) -> CameraStats:
         name, counters = channel.camera.name, channel.counters

@@ -10,7 +10,7 @@ class SimOutbox:
 
     def __init__(self) -> None:
         self.stream, self.is_failing, self.refused = "station-1-epoch", False, 0
-        self.rows = 0
+        self.rows, self.fault = 0, ""
         self.events: list[QueuedEvent] = []
 
     def depth(self) -> int:

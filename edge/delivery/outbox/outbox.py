@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -35,6 +36,7 @@ from models.topics import StationTopics
 __all__ = ["EventKind", "Outbox"]
 
 RETRY_INTERVAL_S = 1.0
+SHED_ALARM_S = 600.0  # after the last event that was evicted
 Answer = TypeVar("Answer")
 Default = TypeVar("Default")
 logger = logging.getLogger(__name__)
@@ -155,6 +157,19 @@ class Outbox:
     def is_failing(self) -> bool:
         """Whether the last attempt to write failed."""
         return self._writer.is_failing
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the file; empty = nothing."""
+        writer = self._writer
+        faults = ["outbox not writable"] if writer.is_failing else []
+        faults += [writer.moved] if writer.moved else []
+        if writer.shed and time.monotonic() - writer.shed_s < SHED_ALARM_S:
+            faults.append(
+                "the outbox is full: the oldest events and pictures are deleted "
+                f"({writer.shed} so far), see its loss records"
+            )
+        return ", ".join(faults)
 
     def put(
         self,

@@ -9,6 +9,7 @@ when it is not, and never written twice.
 
 import logging
 import sqlite3
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from edge.delivery.outbox.eviction import (
 )
 from edge.delivery.outbox.recovery import claim, is_damage, open_outbox, quarantine
 from edge.delivery.outbox.write_queue import WriteBatch
+from models.counted import agreeing, counted
 from models.errors import DeliveryError, GraftlineError
 from models.topics import StationTopics
 
@@ -45,6 +47,10 @@ class OutboxWriter:
         is_failing: The last attempt to write failed.
         collector_known: A collector has answered to this file's stream.
         acknowledged: Events deleted because a collector has them.
+        moved: That the file was moved or deleted under the writer, and how many events
+            in it are not delivered; empty = it was not.
+        shed: Events and pictures that were evicted since the start.
+        shed_s: When the last one was, monotonic clock.
     """
 
     def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
@@ -54,6 +60,8 @@ class OutboxWriter:
         self.is_failing = False
         self.collector_known = False
         self.acknowledged = 0
+        self.moved, self.shed, self.shed_s = "", 0, 0.0
+        self._file: tuple[int, int] | None = None  # device and inode
         self._path, self._topics, self._max_bytes = path, topics, max_bytes
         self._database: OutboxDatabase | None = None
         self._attempted = 0  # events of a commit whose outcome is unknown
@@ -86,6 +94,7 @@ class OutboxWriter:
         if epoch != self.epoch:
             self._attempted, self.last_seq = 0, last_seq
         self.epoch, self.rows, self._database = epoch, rows, database
+        self._file = file_identity(self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,6 +141,9 @@ class OutboxWriter:
 
     def _commit(self, batch: WriteBatch, *, forget_sent: bool) -> int:
         """Write a batch, unless the last attempt has already done so."""
+        if self._database is not None and self._file != file_identity(self._path):
+            self._note_moved()
+            self.close()
         if self._database is None:
             self.open()
         database = self._opened()
@@ -219,6 +231,15 @@ class OutboxWriter:
         self.acknowledged += deleted
         return rows + len(events)
 
+    def _note_moved(self) -> None:
+        """Note that what is written now would be lost with the process."""
+        self.moved = (
+            f"{self._path} was moved or deleted while the daemon ran: "
+            f"{counted(self.rows, 'event')} in it {agreeing(self.rows, 'is', 'are')} "
+            "not delivered, a new file was started"
+        )
+        logger.error("outbox_moved path=%s events=%d", self._path, self.rows)
+
     def _logged(self, evicted: list[Eviction]) -> list[NewEvent]:
         """Log the evicted events and return the loss records."""
         for lost in evicted:
@@ -226,6 +247,7 @@ class OutboxWriter:
                 "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
                 *(lost.kind, lost.count, lost.first_seq, lost.last_seq, self._path),
             )
+            self.shed, self.shed_s = self.shed + lost.count, time.monotonic()
         now = datetime.now(UTC)
         return [lost.record(now) for lost in evicted]
 
@@ -245,6 +267,15 @@ class OutboxWriter:
         if self._database is None:
             raise sqlite3.OperationalError("the outbox is closed")
         return self._database
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def _records_of(lost: Mapping[str, tuple[int, bytes]]) -> list[NewEvent]:

@@ -1,9 +1,9 @@
 """Faults of the delivery that only a person can fix.
 
-An unreachable broker raises no alarm: the publisher connects when it is reachable
-again. A refusal raises one: an access list that denies a topic, a login or a
-certificate that is not accepted, a second client with the same id, a collector that
-does not answer although the broker does.
+An unreachable broker raises none here: the publisher connects when it is reachable
+again, and reports one that is not for a minute. A refusal raises one: an access list
+that denies a topic, a login or a certificate that is not accepted, a second client with
+the same id, a collector that does not answer although the broker does.
 """
 
 import logging

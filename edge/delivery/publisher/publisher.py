@@ -57,6 +57,7 @@ FLAPPING_FIRST_S = 5.0
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 3.0
 TURN_S = 0.25
+DOWN_ALARM_S = 60.0  # a broker that restarts is no alarm
 DIAGNOSIS_STEP_LIMIT_S = 3.0
 STABLE_S = 10.0  # after a connection that lasted this long, the pauses start again
 # Keys of the alarms.
@@ -112,7 +113,8 @@ class Publisher:
         self._mailbox: deque[Packet] = deque(maxlen=MAILBOX_MAX)
         self._retained: dict[str, Packet] = {}  # the last state of each topic
         self._states_due: dict[str, Packet] = {}  # to publish, by topic
-        self._is_connected = False
+        self._is_connected = self._has_started = False
+        self._down_since_s = time.monotonic()  # while there is no connection
         self._problem = ""
         self._session: DeliverySession | None = None
         self._opened_s: float | None = None  # the connection
@@ -133,6 +135,7 @@ class Publisher:
         read_password(self._settings)
         make_tls_context(self._settings)
         self._outbox.on_commit(self._wakeup.set)
+        self._has_started, self._down_since_s = True, time.monotonic()
         logger.info("collector_ack is %s", self._send_queue.rule_in_words)
         self._thread.start()
 
@@ -202,7 +205,14 @@ class Publisher:
     @property
     def alarm(self) -> str:
         """What a person must fix before events are delivered; empty = nothing."""
-        return self._alarms.text
+        if self._alarms.text:
+            return self._alarms.text
+        # Here and not in the thread, which a name server that does not answer holds up.
+        down_s = time.monotonic() - self._down_since_s
+        if self._is_connected or down_s < DOWN_ALARM_S or not self._has_started:
+            return ""
+        reason = self._problem or self._at_broker("does not answer")
+        return f"{reason}; not connected for more than {DOWN_ALARM_S:g} s"
 
     @property
     def refused_acknowledgements(self) -> int:
@@ -267,7 +277,7 @@ class Publisher:
             except Exception:
                 logger.exception("publisher_failed")
             finally:
-                self._is_connected, self._session = False, None
+                self._note_closed()
             if self._opened_s and time.monotonic() - self._opened_s > STABLE_S:
                 unreachable.reset()
                 refused.reset()
@@ -411,6 +421,11 @@ class Publisher:
                 "refusals_are_invisible: MQTT 3.1.1 confirms what an access list "
                 "denies; set collector_ack = required"
             )
+
+    def _note_closed(self) -> None:
+        if self._is_connected:
+            self._down_since_s = time.monotonic()
+        self._is_connected, self._session = False, None
 
     def _refusal_in_words(self, reason: str) -> str:
         """Return why the broker refuses, with the login where it is the cause."""

@@ -194,6 +194,36 @@ def test_health_file_that_cannot_be_written_is_logged_once(
     assert station.reporter.fault == ""
 
 
+@pytest.mark.fault(87)
+def test_second_daemon_on_one_slot_is_a_fault_of_both(tmp_path: Path) -> None:
+    first = Station(tmp_path, SimCamera("top"))
+    second = Station(tmp_path, SimCamera("top"))
+    second.status = replace(second.status, boot_id="another boot")
+    second.reporter._status = second.status  # noqa: SLF001 - built with the same id
+    first.reporter.write_stats()
+    first.reporter.write_stats()
+    assert first.reporter.fault == "", "it is the only one"
+    second.reporter.write_stats()
+    first.reporter.write_stats()
+    second.reporter.write_stats()
+    for each in (first, second):
+        assert "another daemon uses this slot" in each.reporter.fault
+    for _ in range(6):
+        first.reporter.write_stats()
+    assert first.reporter.fault == "", "the other one has ended"
+
+
+def test_report_of_the_daemon_before_is_not_a_second_daemon(tmp_path: Path) -> None:
+    before = Station(tmp_path, SimCamera("top"))
+    before.reporter.write_stats()
+    after = Station(tmp_path, SimCamera("top"))
+    after.status = replace(after.status, boot_id="another boot")
+    after.reporter._status = after.status  # noqa: SLF001 - built with the same id
+    after.reporter.write_stats()
+    after.reporter.write_stats()
+    assert after.reporter.fault == ""
+
+
 def test_last_status_is_disconnected(station: Station) -> None:
     station.reporter.update()
     assert station.reporter.stop().state is DaemonState.DISCONNECTED

@@ -499,3 +499,37 @@ def test_confirmed_events_are_a_loss_where_a_collector_must_acknowledge(
         for seq in fill(outbox, 100, start):
             outbox.mark_sent(outbox.stream, seq)
     assert losses(outbox)["alert"]["count"] > 0
+
+
+@pytest.mark.fault(89)
+@pytest.mark.parametrize("how", ["moved", "deleted", "replaced"])
+def test_file_that_vanishes_under_the_daemon_is_replaced_with_a_fault(
+    open_outbox: Open, tmp_path: Path, how: str
+) -> None:
+    outbox = open_outbox()
+    assert fill(outbox, 3) == [1, 2, 3]
+    stream, path = outbox.stream, tmp_path / "outbox.db"
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "elsewhere.db")
+    if how == "replaced":
+        path.touch()
+    assert fill(outbox, 1, first=3) == [1]
+    assert outbox.stream != stream, "no position is given twice"
+    assert [each.seq for each in queued(outbox)] == [1]
+    assert "was moved or deleted while the daemon ran: 3 events" in outbox.fault
+    outbox.close()
+    assert open_outbox().depth() == 1, "it is on the disk"
+
+
+def test_eviction_is_a_fault_for_ten_minutes(
+    open_outbox: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = open_outbox(max_bytes=MEBIBYTE)
+    assert outbox.fault == ""
+    for number in range(12):
+        put(outbox, number, jpeg(number, 100_000)).result(10)
+    assert "the oldest events and pictures are deleted" in outbox.fault
+    monkeypatch.setattr(outbox_module, "SHED_ALARM_S", 0)
+    assert outbox.fault == ""

@@ -1,5 +1,6 @@
 """What of the publisher needs no broker."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from edge.config.station import BrokerSettings, CollectorAck
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
+from edge.delivery.publisher import publisher as publisher_module
 from models.errors import ConfigError
 from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, station_status
+from tests.waiting import until
 
 
 def publisher_of(outbox: Outbox, **broker: object) -> Publisher:
@@ -42,3 +45,19 @@ def test_event_is_undelivered_before_there_is_a_connection(outbox: Outbox) -> No
     assert publisher.delivered == 0
     assert publisher.problem == publisher.alarm == ""
     publisher.stop(station_status(), 1)
+
+
+@pytest.mark.fault(90)
+def test_broker_that_cannot_be_reached_for_a_minute_is_an_alarm(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:  # bound and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        publisher = publisher_of(outbox, host="127.0.0.1", port=port)
+        publisher.start()
+        assert publisher.alarm == "", "it may start right now"
+        monkeypatch.setattr(publisher_module, "DOWN_ALARM_S", 0.0)
+        assert until(lambda: "Connection refused" in publisher.alarm)
+        assert f"broker 127.0.0.1:{port} cannot be reached" in publisher.alarm
+        publisher.stop(station_status(), 1)
