@@ -1,6 +1,7 @@
 """The verbs of the line PC: ``run`` (the daemon) and ``doctor`` (its checks)."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -124,7 +125,9 @@ def _print_silent_rules(settings: EdgeSettings) -> None:
 
 
 def _print_progress(line: str) -> None:
-    print(on_one_line(line), file=sys.stderr, flush=True)
+    # Who reads the terminal may be gone: it inspects, and it ends in order.
+    with contextlib.suppress(OSError):
+        print(on_one_line(line), file=sys.stderr, flush=True)
 
 
 def _print_table(results: list[CheckResult]) -> None:

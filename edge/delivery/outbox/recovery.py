@@ -170,6 +170,19 @@ def cannot_open(path: Path, reason: str) -> DeliveryError:
     """Return the error for an outbox that cannot be opened."""
     return DeliveryError(
         f"outbox {path}: cannot be opened.",
-        why=reason,
-        fix="Make its folder writable, free space on the disk, or set outbox.path.",
+        why=f"{reason}{_foreign_owner(path)}",
+        fix="Give file and folder to the daemon's user, free space on the disk, or set "
+        "outbox.path.",
     )
+
+
+def _foreign_owner(path: Path) -> str:
+    """Return whose the file or its folder is where it is not this process's own."""
+    for each in (path, path.parent):
+        with suppress(OSError):
+            owner, user = each.stat().st_uid, os.geteuid()
+            if owner != user and not os.access(
+                each, os.R_OK | os.W_OK, effective_ids=True
+            ):
+                return f"; {each} belongs to user {owner}, the daemon is user {user}"
+    return ""

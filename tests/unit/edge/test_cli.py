@@ -1,7 +1,9 @@
 """Arguments, output and exit codes of ``graftline run`` and ``graftline doctor``."""
 
 import argparse
+import contextlib
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -168,3 +170,15 @@ def test_doctor_prints_one_json_and_nothing_else(
     document = json.loads(capsys.readouterr().out)
     assert document["exit_code"] == 0
     assert [each["check"] for each in document["findings"]] == ["clock"]
+
+
+def test_progress_on_a_terminal_that_is_gone_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = os.fdopen(writer, "w")
+    monkeypatch.setattr("sys.stderr", broken)
+    cli._print_progress("ready")  # noqa: SLF001 - it ended the daemon without order
+    with contextlib.suppress(BrokenPipeError):
+        broken.close()

@@ -17,6 +17,7 @@ from edge.delivery.outbox.recovery import (
 from models.errors import DeliveryError
 
 CAP_BYTES = 1 << 20
+NOBODY = 65534
 
 
 def test_lock_is_held_until_it_is_closed(tmp_path: Path) -> None:
@@ -80,6 +81,36 @@ def test_folder_in_place_of_the_file_is_an_error_with_a_fix(tmp_path: Path) -> N
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
         open_outbox(folder, CAP_BYTES)
     assert "outbox.path" in caught.value.fix
+
+
+def start_with(path: Path) -> None:
+    os.close(lock_outbox(path))
+    open_outbox(path, CAP_BYTES).close()
+
+
+@pytest.mark.fault(91)
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_outbox_of_another_user_is_named_with_both_users(
+    tmp_path: Path, what: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to act as another user")
+    path = tmp_path / "outbox.db"
+    open_outbox(path, CAP_BYTES).close()
+    tmp_path.chmod(0o700 if what == "folder" else 0o755)
+    modes = {each: each.stat().st_mode for each in tmp_path.parents[:2]}
+    for folder, mode in modes.items():
+        folder.chmod(mode | 0o055)
+    os.seteuid(NOBODY)
+    try:
+        with pytest.raises(DeliveryError) as caught:
+            start_with(path)
+    finally:
+        os.seteuid(0)
+        for folder, mode in modes.items():
+            folder.chmod(mode)
+    assert f"belongs to user 0, the daemon is user {NOBODY}" in caught.value.why
+    assert "to the daemon's user" in caught.value.fix
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish" * 999], ids=["new", "damaged"])
