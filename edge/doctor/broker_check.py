@@ -5,6 +5,7 @@ disturbed: the client has its own id, and its message is empty and not retained.
 """
 
 import ipaddress
+from datetime import UTC, datetime
 
 from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import (
@@ -12,7 +13,11 @@ from edge.delivery.publisher.connection_diagnosis import (
     explain_connection,
     explain_handshake,
 )
-from edge.delivery.publisher.identity import login_in_words, wrong_certificate
+from edge.delivery.publisher.identity import (
+    expiring_certificate,
+    login_in_words,
+    wrong_certificate,
+)
 from edge.delivery.publisher.probe import probe_broker
 from edge.doctor.check_result import CheckResult, Grade
 from models.errors import DeliveryError
@@ -21,6 +26,7 @@ from models.topics import StationTopics
 
 STEP_LIMIT_S = 1.5
 CHECK = "broker"
+EXPIRES_SOON_DAYS = 30
 
 
 def check_broker(
@@ -96,6 +102,10 @@ def _with_warnings(settings: BrokerSettings, what: str, wrong: str = "") -> Chec
             "The password is sent without TLS: who listens on the network reads it."
         )
         fixes.append("Set tls_ca_file, and the port of the broker with TLS.")
+    if ends := expiring_certificate(settings, datetime.now(UTC), EXPIRES_SOON_DAYS):
+        sentence, _, fix = ends.partition(" Fix: ")
+        faults.append(f"{sentence[0].upper()}{sentence[1:]}")
+        fixes.append(f"{fix[0].upper()}{fix[1:]}.")
     secrets = [file for file in (password, settings.tls_key_file) if file is not None]
     for file in [file for file in secrets if is_open_to_others(file)]:
         faults.append(f"Other users of this machine may read {file}.")

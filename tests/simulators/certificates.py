@@ -31,7 +31,7 @@ class Authority:
             x509.CertificateBuilder(self._name, self._name, self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 10 * DAY)
-            .not_valid_after(now + 10 * DAY)
+            .not_valid_after(now + 400 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         )
         certificate = builder.sign(self._key, hashes.SHA256())
@@ -43,6 +43,7 @@ class Authority:
         name: str,
         *,
         is_expired: bool = False,
+        days_left: int = 100,
         is_revoked: bool = False,
         hosts: tuple[str, ...] = ("127.0.0.1", "localhost"),
     ) -> tuple[Path, Path]:
@@ -51,6 +52,7 @@ class Authority:
         Args:
             name: Common name; slashes are allowed.
             is_expired: It was valid until yesterday.
+            days_left: Until it expires, else.
             is_revoked: It is on the authority's list, which is written again.
             hosts: Addresses and names that it is good for.
         """
@@ -60,7 +62,7 @@ class Authority:
             x509.CertificateBuilder(self._name, _name(name), key.public_key())
             .serial_number(serial)
             .not_valid_before(now - 5 * DAY)
-            .not_valid_after(now - DAY if is_expired else now + 5 * DAY)
+            .not_valid_after(now - DAY if is_expired else now + days_left * DAY)
             .add_extension(x509.SubjectAlternativeName(map(_host, hosts)), False)
         )
         stem = f"{name.replace('/', '.')}-{serial % 10_000}"

@@ -1,7 +1,9 @@
 """Under which name a station logs in, and whether it is that of another station."""
 
+from datetime import datetime, timedelta
+
 from models.broker import BrokerLogin
-from models.certificate_name import common_name
+from models.certificate_file import common_name, expiry
 from models.topics import StationTopics
 
 
@@ -20,6 +22,27 @@ def wrong_certificate(login: BrokerLogin, topics: StationTopics) -> str:
     if name == wanted or name.count("/") != wanted.count("/"):
         return ""
     return f"your certificate says {name}, this station is {wanted}"
+
+
+def expiring_certificate(login: BrokerLogin, now: datetime, days: int) -> str:
+    """Return that the certificate expires soon, or has; empty = neither.
+
+    Args:
+        now: UTC.
+        days: What is soon.
+    """
+    if login.tls_cert_file is None:
+        return ""
+    try:
+        end = expiry(login.tls_cert_file)
+    except (OSError, ValueError):
+        return ""  # the connection fails, with the reason
+    if end - now > timedelta(days=days):
+        return ""
+    return (
+        f"the certificate {login.tls_cert_file} expires at {end:%Y-%m-%d %H:%M} UTC; "
+        "after that the broker refuses this station. Fix: replace it, then SIGHUP"
+    )
 
 
 def login_in_words(login: BrokerLogin) -> str:

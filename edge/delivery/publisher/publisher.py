@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections import deque
+from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
@@ -24,7 +25,11 @@ from edge.delivery.publisher.delivery_faults import (
     DeliveryFaults,
     FlapDetector,
 )
-from edge.delivery.publisher.identity import login_in_words, wrong_certificate
+from edge.delivery.publisher.identity import (
+    expiring_certificate,
+    login_in_words,
+    wrong_certificate,
+)
 from edge.delivery.publisher.packet import Packet
 from edge.delivery.publisher.send_queue import SendQueue
 from edge.delivery.publisher.session import (
@@ -57,6 +62,8 @@ FLAPPING_FIRST_S = 5.0
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 3.0
 TURN_S = 0.25
+CERTIFICATE_INTERVAL_S = 3600.0
+CERTIFICATE_ALARM_DAYS = 7
 DOWN_ALARM_S = 60.0  # a broker that restarts is no alarm
 DIAGNOSIS_STEP_LIMIT_S = 3.0
 STABLE_S = 10.0  # after a connection that lasted this long, the pauses start again
@@ -118,6 +125,7 @@ class Publisher:
         self._problem = ""
         self._session: DeliverySession | None = None
         self._opened_s: float | None = None  # the connection
+        self._certificate_due_s = 0.0
         self._stopping = threading.Event()
         self._skip_pause = threading.Event()
         self._renewals: deque[BrokerSettings] = deque(maxlen=1)
@@ -342,6 +350,8 @@ class Publisher:
             self._empty_mailbox()
             self._send(session)
             self._check_flapping()
+            if time.monotonic() >= self._certificate_due_s:
+                self._check_certificate()
             session.turn(self._pause_s(session))
 
     def _send(self, session: DeliverySession) -> None:
@@ -388,6 +398,17 @@ class Publisher:
             session.turn(TURN_S / 5)
         session.close()
 
+    def _check_certificate(self) -> None:
+        """Raise an alarm where the certificate is another station's, or expires."""
+        self._certificate_due_s = time.monotonic() + CERTIFICATE_INTERVAL_S
+        wrong = wrong_certificate(self._settings, self._topics)
+        now = datetime.now(UTC)
+        ends = expiring_certificate(self._settings, now, CERTIFICATE_ALARM_DAYS)
+        if text := "; ".join(filter(None, (wrong, ends))):
+            self._alarms.raise_alarm(CERTIFICATE_KEY, text)
+        else:
+            self._alarms.clear(CERTIFICATE_KEY)
+
     def _check_flapping(self) -> None:
         """Raise an alarm while the connection is taken over again and again."""
         self._flaps.holds(time.monotonic())
@@ -405,10 +426,7 @@ class Publisher:
         self.connects += 1
         self._session, self._is_connected, self._problem = session, True, ""
         self._alarms.clear(LOGIN_KEY)
-        if wrong := wrong_certificate(self._settings, self._topics):
-            self._alarms.raise_alarm(CERTIFICATE_KEY, wrong)
-        else:
-            self._alarms.clear(CERTIFICATE_KEY)
+        self._check_certificate()
         self._opened_s = time.monotonic()
         self._flaps.opened(self._opened_s)
         logger.info(

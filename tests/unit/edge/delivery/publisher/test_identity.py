@@ -1,10 +1,15 @@
 """A certificate of another station is named; other forms of name are not."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from edge.delivery.publisher.identity import login_in_words, wrong_certificate
+from edge.delivery.publisher.identity import (
+    expiring_certificate,
+    login_in_words,
+    wrong_certificate,
+)
 from models.broker import BrokerLogin
 from tests.simulators.alerts import TOPICS
 from tests.simulators.certificates import Authority
@@ -14,7 +19,7 @@ HERE = "plant/line-1/station-1"
 
 def login_as(folder: Path, name: str) -> BrokerLogin:
     authority = Authority(folder / "authority")
-    certificate, key = authority.issue(name)
+    certificate, key = authority.issue(name, days_left=5)
     return BrokerLogin(
         tls_ca_file=authority.certificate_file,
         tls_cert_file=certificate,
@@ -34,6 +39,17 @@ def test_own_certificate_and_other_forms_of_name_are_not(
     tmp_path: Path, name: str
 ) -> None:
     assert wrong_certificate(login_as(tmp_path, name), TOPICS) == ""
+
+
+@pytest.mark.fault(92)
+@pytest.mark.parametrize(("days", "is_soon"), [(4, False), (6, True)])
+def test_certificate_that_expires_soon_is_named_with_its_end(
+    tmp_path: Path, days: int, is_soon: bool
+) -> None:
+    login = login_as(tmp_path, HERE)  # good for five days
+    text = expiring_certificate(login, datetime.now(UTC), days)
+    assert ("after that the broker refuses this station" in text) == is_soon
+    assert (f"{login.tls_cert_file} expires at 20" in text) == is_soon
 
 
 def test_missing_certificate_is_left_to_the_connection(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""The common name in certificates of all lengths, and files that hold none."""
+"""Name and end of certificates of all lengths, and files that hold none."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from models.certificate_name import common_name
+from models.certificate_file import common_name, expiry
 from tests.simulators.certificates import Authority
 
 
@@ -17,6 +18,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def test_name_is_the_one_that_was_issued(authority: Authority, name: str) -> None:
     certificate, _ = authority.issue(name, hosts=("a.example", "b.example"))
     assert common_name(certificate) == name
+
+
+def test_end_is_the_one_that_was_issued(authority: Authority) -> None:
+    certificate, _ = authority.issue("a/b/c", days_left=5)
+    left = expiry(certificate) - datetime.now(UTC)
+    assert timedelta(days=4.9) < left <= timedelta(days=5)
 
 
 def test_first_certificate_of_a_chain_counts(
