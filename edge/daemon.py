@@ -227,6 +227,7 @@ class _Daemon:
                 thermal.fault,
                 self._metrics_server.fault,
                 self._status_reporter.fault,
+                self._watchdog.fault,
             ),
             trial=lambda: self._models.report,
             flashing=lambda: self._model_watcher.flashing,

@@ -197,6 +197,16 @@ class WatchdogReporter:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
 
+    @property
+    def fault(self) -> str:
+        """Which loops hang, for a person; empty = none.
+
+        Without systemd's watchdog nothing restarts the daemon.
+        """
+        if not self.stuck:
+            return ""
+        return f"no progress in {', '.join(self.stuck)}. Fix: restart the daemon"
+
     def start(self) -> None:
         """Start to check; every thread that is watched has been started."""
         self._thread.start()

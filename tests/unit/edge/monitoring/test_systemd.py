@@ -145,8 +145,10 @@ def test_watchdog_is_not_notified_while_a_loop_hangs(
     assert stuck == [()] * 5 + [("outbox",)] * 2
     assert notifier.messages.count("WATCHDOG=1") == 1
     assert caplog.text.count("watchdog_not_fed") == 1
+    assert report.fault == "no progress in outbox. Fix: restart the daemon"
     count = 2
     report.check()
+    assert report.fault == ""
     assert notifier.messages.count("WATCHDOG=1") == 2
     assert report.stuck == ()
     assert "watchdog_fed_again" in caplog.text
