@@ -28,6 +28,7 @@ from models.counted import counted
 UNLIMITED_BYTES = 1 << 62
 TRANSMISSIONS_MIN = 2  # without an answer, before the size of a picture is the cause
 TRIED_SHARE = 4  # a broker that confirms everything gets a picture this much smaller
+EVENTS_KEPT = 1000  # many times what is sent without an acknowledgement
 TOO_LARGE_KEY = "picture size"
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class PictureQueue:
         self._was_cut = False  # a picture may have ended the last connection
         self._suspect_bytes = 0  # a picture of this size that passes ends the caution
         self._passed_here_bytes = 0  # on this connection
-        self._refused: set[int] = set()  # events whose picture is not allowed
+        self._refused: dict[int, None] = {}  # events whose picture is not allowed
         self._tried: dict[int, int] = {}  # largest picture of an event, for a test
         self._late: dict[int, Packet] = {}  # by event: their alerts were sent
         self._in_flight: Packet | None = None  # the only one while cautious
@@ -155,6 +156,8 @@ class PictureQueue:
         )
         entry.size_bytes = len(picture.payload)
         entry.count += 1
+        if len(self._transmissions) > EVENTS_KEPT:  # without a collector, none is taken
+            del self._transmissions[next(iter(self._transmissions))]
         if self.is_cautious:
             self._late[seq] = picture
         return self.is_cautious
@@ -197,7 +200,9 @@ class PictureQueue:
         if is_too_large:
             self._fail(picture.image_of, len(picture.payload), now_ns)
         else:
-            self._refused.add(picture.image_of)
+            self._refused[picture.image_of] = None
+            if len(self._refused) > EVENTS_KEPT:
+                del self._refused[next(iter(self._refused))]
 
     def cut(self, in_flight: Sequence[Packet], now_ns: int, *, is_exact: bool) -> str:
         """Note that the connection ended; return which picture may be why, or nothing.
@@ -229,7 +234,7 @@ class PictureQueue:
         """Note the events that the collector has acknowledged."""
         self._answers += 1
         for seq in seqs:
-            self._refused.discard(seq)
+            self._refused.pop(seq, None)
             self._tried.pop(seq, None)
             self._late.pop(seq, None)
             entry = self._transmissions.pop(seq, None)

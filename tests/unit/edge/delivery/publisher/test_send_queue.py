@@ -12,8 +12,10 @@ import pytest
 
 from edge.config.station import CollectorAck
 from edge.delivery.outbox.outbox import EventKind, Outbox
+from edge.delivery.publisher import picture_queue
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.picture_queue import PictureQueue
 from edge.delivery.publisher.send_queue import (
     COLLECTOR_GRACE_NS,
     HEADER_MAX_BYTES,
@@ -544,6 +546,19 @@ def test_picture_that_the_broker_confirms_and_drops_is_made_smaller(
             wait_until(outbox, lambda: outbox.depth() == depth)  # noqa: B023 - at once
     assert outbox.depth() == 0
     assert "they are made smaller" in alarms.text
+
+
+def test_pictures_without_an_answer_are_not_remembered_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picture_queue, "EVENTS_KEPT", 3)
+    pictures = PictureQueue(DeliveryFaults())
+    for seq in range(1, 10):
+        packet = Packet("image", b"x", image_of=seq)
+        pictures.add(packet)
+        pictures.refused(packet, 0, is_too_large=False)
+    assert list(pictures._transmissions) == [7, 8, 9]  # noqa: SLF001
+    assert list(pictures._refused) == [7, 8, 9]  # noqa: SLF001
 
 
 def test_larger_picture_is_tried_again_after_ten_minutes(outbox: Outbox) -> None:
