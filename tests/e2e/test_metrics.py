@@ -35,6 +35,11 @@ def get(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def metrics_of(port: int) -> Samples:
     """Return every sample by its name and the values of its labels."""
     code, text = get(port, "/metrics")
@@ -132,6 +137,7 @@ def test_daemon_that_is_not_ready_is_reported_as_such(pc: DaemonPc, port: int) -
         )
         try:
             until(lambda: "inspecting cameras" in pc.stderr)
+            until(lambda: is_listening(port))  # a thread of its own opens the port
             code, text = get(port, "/readyz")
             assert (code, json.loads(text)["state"]) == (503, "init")
         finally:

@@ -213,10 +213,12 @@ class PictureQueue:
         """
         if is_exact:
             in_flight = in_flight[:1]
+        # A picture as small as an alert is not cut for its size.
+        passes_bytes = max(self._passed_here_bytes, PICTURE_MIN_BYTES)
         suspects = [
             each
             for each in in_flight
-            if each.image_of and len(each.payload) > self._passed_here_bytes
+            if each.image_of and len(each.payload) > passes_bytes
         ]
         self._was_cut = any(each.image_of for each in in_flight)
         if not suspects:

@@ -502,6 +502,17 @@ def test_cut_without_a_picture_on_its_way_blames_none(outbox: Outbox) -> None:
     assert alarms.text == ""
 
 
+def test_picture_as_small_as_an_alert_is_not_blamed(outbox: Outbox) -> None:
+    put(outbox, 1, jpeg(1, 700))
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    for _ in range(3):
+        packets = send_queue.packets(10, 0)
+        assert [p.image_of for p in packets] == [1, 0]
+        assert send_queue.cut(packets, 0, is_exact=False) == ""
+        send_queue.connected(0, None)
+    assert alarms.text == ""
+
+
 def test_picture_as_large_as_one_that_passed_is_not_blamed(outbox: Outbox) -> None:
     for number in (1, 2):
         put(outbox, number, jpeg(number, 5000))
