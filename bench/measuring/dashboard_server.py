@@ -37,7 +37,7 @@ def dashboard_of(
     """Run ``graftline dashboard`` over a history inside the block.
 
     Args:
-        folder: Of its configuration.
+        folder: For its configuration.
         broker_port: 1 = no broker answers there.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,7 @@ def by_time(
     """Return the stations of each span of time in which these are the same.
 
     Args:
-        spans: Of each station, without overlaps.
+        spans: Those of each station, without overlaps.
 
     Returns:
         In the order of time; together they cover what is in a span of any station.
