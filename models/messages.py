@@ -210,9 +210,9 @@ class CameraStatus(_Message):
     reason: Reason = ""
     conditions: tuple[str, ...] = Field(
         default=(),
-        description="Why its frames are degraded, the worst first: frozen, black, "
-        "white, covered, torn (such frames are not inspected), over-exposed, blurred, "
-        "moved, dark, bright, resized.",
+        description="Why its frames are degraded, the worst first: damaged, frozen, "
+        "black, white, covered, torn (such frames are not inspected), over-exposed, "
+        "blurred, moved, dark, bright, resized.",
     )
     fps: float = Field(default=0, ge=0)
     since: AwareDatetime

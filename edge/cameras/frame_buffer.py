@@ -59,6 +59,8 @@ class HeaderField(IntEnum):
     CONDITIONS = 6  # a set of health.condition.Condition               (writer)
     DAMAGED = 7  # number of frames that came damaged or not at all     (writer)
     BIT_DEPTH = 8  # of the package in force, 0 = it states none        (reader)
+    DAMAGED_PERCENT = 9  # step of ``DamagedShare`` that is reached     (writer)
+    HAS_FAILED = 10  # 1 = the reason is why the process ends           (writer)
 
 
 RECORD = np.dtype(

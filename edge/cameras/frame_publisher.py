@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferWriter, HeaderField
+from edge.cameras.health.damaged_share import DamagedShare
 from edge.cameras.settings import CameraHealthSettings, ControlSettings
 from edge.cameras.source import FORMS, Source
 from edge.frame import Pixels, Stamp
@@ -49,6 +50,7 @@ class CapturePlan:
     # frame that killed the process before: not read again
     poisoned_frame_id: int | None = None
     is_verbose: bool = False  # native libraries may write on stderr
+    rtsp_transport: str = "tcp"  # or "udp"
     # opens a live source; None = through OpenCV. It is pickled with the plan, so it
     # must be a function or class of a module.
     open_capture: Callable[["CapturePlan"], Any] | None = None
@@ -87,6 +89,7 @@ class FramePublisher:
         self._frame_buffer = frame_buffer
         self._writer = FrameBufferWriter(frame_buffer)
         self._monitor = monitor
+        self._damaged_share = DamagedShare()
 
     @property
     def is_enabled(self) -> bool:
@@ -118,7 +121,9 @@ class FramePublisher:
 
     def count_damaged(self, frames: int) -> None:
         """Count frames that came damaged, or not at all, and are not published."""
-        self._frame_buffer.header[HeaderField.DAMAGED] += frames
+        if frames:
+            self._frame_buffer.header[HeaderField.DAMAGED] += frames
+            self._note_share(damaged=frames)
 
     def wait_until_enabled(self) -> None:
         """Wait until the daemon accepts frames."""
@@ -151,6 +156,7 @@ class FramePublisher:
 
         A frame that the monitor rejects is published as an unreadable one.
         """
+        self._note_share(frames=1)
         fault = ""
         if self._monitor is not None:
             fault = self._monitor.fault_of(pixels, stamp)
@@ -164,6 +170,11 @@ class FramePublisher:
     def publish_fault(self, fault: str, stamp: Stamp) -> None:
         """Publish an unreadable frame: ``FrameBufferWriter.publish_fault``."""
         self._writer.publish_fault(fault, stamp)
+
+    def _note_share(self, *, frames: int = 0, damaged: int = 0) -> None:
+        self._damaged_share.add(time.monotonic_ns(), frames, damaged)
+        percent = self._damaged_share.percent
+        self._frame_buffer.header[HeaderField.DAMAGED_PERCENT] = percent
 
 
 def stamp_now(frame_id: int, part_id: str | None = None) -> Stamp:

@@ -12,7 +12,8 @@ from models.shown_text import HIDDEN, LOGIN_KEY, without_login
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 )
-STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
+RTSP_SCHEMES = ("rtsp", "rtsps")
+STREAM_SCHEMES = (*RTSP_SCHEMES, "http", "https")
 LOGIN_IN_PATH = re.compile(r"[^/]*:")  # a level of a path with a colon
 
 
@@ -71,6 +72,17 @@ class Source:
     kind: SourceKind
     # path of the folder, file or device, URL of the stream, or name of the camera
     address: str
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of the URL of a stream, in lower case; empty for another source."""
+        is_stream = self.kind is SourceKind.STREAM
+        return self.address.partition(":")[0].lower() if is_stream else ""
+
+    @property
+    def is_rtsp(self) -> bool:
+        """Whether it is a stream over RTSP."""
+        return self.scheme in RTSP_SCHEMES
 
     @property
     def redacted(self) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan
 from edge.cameras.health.condition import names_of
+from edge.cameras.health.damaged_share import reason_of
 from edge.cameras.reachability import ReachabilityProbe
 from edge.cameras.worker import REASON_SEPARATOR, run_camera
 from edge.frame import CameraFrame
@@ -39,6 +40,7 @@ PAUSE_PATIENT_S = 1.0  # after an attempt that waited as long as it may
 STOP_LIMIT_S = 2.0
 DEATHS_TO_POISON = 2
 OPENING = "opening"
+DAMAGED = "damaged"  # name of the condition in messages
 
 
 class CameraProcess:
@@ -52,6 +54,7 @@ class CameraProcess:
         conditions: What the image quality monitor detected, while frames come.
         since_wall_ns: When the state was entered; wall clock.
         warning: Settings that the camera did not accept, while frames come.
+        damage: Share of its frames that came damaged; empty while it is small.
     """
 
     def __init__(self, plan: CapturePlan, dice: random.Random | None = None) -> None:
@@ -61,7 +64,7 @@ class CameraProcess:
         self.conditions: tuple[str, ...] = ()
         self.since_wall_ns = time.time_ns()
         self.restarts = 0
-        self.warning = ""
+        self.warning = self.damage = ""
         # The random share keeps the cameras of one switch from reconnecting in step.
         chance = (dice or random.Random()).random  # noqa: S311 - no secret
         self._pause = Backoff(PAUSE_MIN_S, PAUSE_MAX_S, chance)
@@ -155,11 +158,11 @@ class CameraProcess:
         if frame is not None and self._frame_buffer is not None:
             self._pause.reset()
             self._probe.reset()
-            self.warning = self._frame_buffer.reason
-            conditions = names_of(self._header(HeaderField.CONDITIONS))
-            state = CameraState.DEGRADED if conditions else CameraState.UP
-            reasons = (*conditions, self.warning) if self.warning else conditions
-            self._change(state, ", ".join(reasons), conditions)
+            warning = self._frame_buffer.reason
+            # Read after the reason: a process that fails writes them in this order.
+            if not self._header(HeaderField.HAS_FAILED):
+                self.warning = warning
+            self._note_quality()
         return frame
 
     def is_whole(self) -> bool:
@@ -195,6 +198,8 @@ class CameraProcess:
         elif now_ns > self._header(HeaderField.DEADLINE_NS):
             self._process.kill()
             self._fail("its process hung and was killed", now_ns)
+        elif self._header(HeaderField.DAMAGED_PERCENT):
+            self._note_quality()  # there may be no undamaged frame to take
 
     def error(self) -> CameraError:
         """Return the reason as an error with what, why and fix."""
@@ -227,6 +232,18 @@ class CameraProcess:
         while self._terminating and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.005)
+
+    def _note_quality(self) -> None:
+        """Enter the state of a camera that delivers frames, damaged or not."""
+        conditions = names_of(self._header(HeaderField.CONDITIONS))
+        reasons = [*conditions, self.warning] if self.warning else [*conditions]
+        percent = self._header(HeaderField.DAMAGED_PERCENT)
+        self.damage = reason_of(percent) if percent else ""
+        if self.damage:
+            conditions = (DAMAGED, *conditions)
+            reasons.insert(0, self.damage)
+        state = CameraState.DEGRADED if conditions else CameraState.UP
+        self._change(state, ", ".join(reasons), conditions)
 
     def _header(self, field: HeaderField) -> int:
         """Return a header field of the running process; 0 without one."""

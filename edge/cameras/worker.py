@@ -4,10 +4,12 @@ import ctypes
 import gc
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from edge.cameras.frame_buffer import FrameBuffer
+from edge.cameras.frame_buffer import FrameBuffer, HeaderField
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan, FramePublisher
+from edge.cameras.native_log import NativeLog
 from edge.cameras.source import SourceKind
 from models.errors import CameraError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from edge.cameras.health.monitor import ImageQualityMonitor
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+READ_WITH_LOG = {SourceKind.VIDEO, SourceKind.STREAM, SourceKind.USB}
 REASON_SEPARATOR = "\n"
 
 
@@ -28,16 +31,17 @@ def run_camera(plan: CapturePlan, frame_buffer: FrameBuffer, parent_pid: int) ->
     """
     _exit_with(parent_pid)
     # They write the whole address, login included, about a camera that fails.
-    if plan.source.has_login or not plan.is_verbose:
-        _silence_native_libraries()
+    is_shown = plan.is_verbose and not plan.source.has_login
     try:
-        _run(plan, frame_buffer)
+        _run(plan, frame_buffer, NativeLog(passes_on=is_shown))
     except CameraError as error:
         reason = (error.what, error.why, error.fix)
     except Exception as error:  # noqa: BLE001 - top of the process: the daemon logs it
         reason = (f"camera {plan.camera}: {type(error).__name__}: {error}", "", "")
     else:
         return
+    # First: else the daemon takes the reason for a warning of a camera that is up.
+    frame_buffer.header[HeaderField.HAS_FAILED] = 1
     frame_buffer.reason = _without_address(plan, REASON_SEPARATOR.join(reason))
     # Without clean-up: a library that closes a dead camera hangs for seconds.
     os._exit(FAULT_EXIT_CODE)
@@ -50,15 +54,17 @@ def _without_address(plan: CapturePlan, text: str) -> str:
     return text.replace(plan.source.address, plan.source.redacted)
 
 
-def _run(plan: CapturePlan, frame_buffer: FrameBuffer) -> None:
+def _run(plan: CapturePlan, frame_buffer: FrameBuffer, log: NativeLog) -> None:
     plan.refuse_missing()  # first: importing OpenCV takes its time
     publisher = FramePublisher(frame_buffer, _quality_monitor(plan))
     runner = runner_of(plan.source.kind)
+    if plan.source.kind in READ_WITH_LOG:
+        runner = partial(runner, log=log)
     gc.freeze()  # imported modules stay: no search for cycles goes through them again
     runner(plan, publisher)
 
 
-def runner_of(kind: SourceKind) -> "Callable[[CapturePlan, FramePublisher], None]":
+def runner_of(kind: SourceKind) -> "Callable[..., None]":
     """Return the function that runs a kind of source; only its module is imported."""
     match kind:
         case SourceKind.FOLDER:
@@ -98,13 +104,3 @@ def _exit_with(parent_pid: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it exited before the line above
         os._exit(FAULT_EXIT_CODE)
-
-
-def _silence_native_libraries() -> None:
-    """Redirect stderr to /dev/null: decoders write about every damaged frame.
-
-    Faults reach the daemon through the frame buffer, and are logged there.
-    """
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)

@@ -68,6 +68,13 @@ class TriggerMode(StrEnum):
     HARDWARE = "hardware"
 
 
+class RtspTransport(StrEnum):
+    """How an RTSP camera sends its video."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
 class CameraSettings(Settings):
     """``[[camera]]``: one camera."""
 
@@ -91,6 +98,11 @@ class CameraSettings(Settings):
     )
     read_timeout_ms: int = Field(
         default=1500, ge=100, le=120_000, description="Longest wait for a frame."
+    )
+    rtsp_transport: RtspTransport = Field(
+        default=RtspTransport.TCP,
+        description="How an RTSP camera sends its video: tcp, or udp for one that does "
+        "not support tcp; frames with lost packets are not inspected.",
     )
     trigger: TriggerMode = Field(
         default=TriggerMode.FREE,

@@ -3,28 +3,38 @@
 import time
 from collections.abc import Sequence
 
-from edge.cameras.frame_publisher import CapturePlan
+from edge.cameras.frame_publisher import GRACE_MS, CapturePlan
 from edge.cameras.settings import ControlSettings
 from edge.cameras.source import SourceKind
-from edge.cameras.supervisor import CameraProcess, wait_for_frames
+from edge.cameras.supervisor import START_LIMIT_NS, CameraProcess, wait_for_frames
 from edge.config.camera import CameraSettings
 from edge.doctor.check_result import CheckResult, Grade
 from models.errors import CameraError
 from models.messages import CameraState
 
+START_LIMIT_S = START_LIMIT_NS / 1e9
 MEASURED_S = 1.0  # window in which frames are counted
 WAIT_S = 0.05
+DELIVERS = {CameraState.UP, CameraState.DEGRADED}
 SLOW_SHARE = 0.8  # of the configured pace: fewer frames are a warning
+
+
+def opening_limit_s(settings: CameraSettings) -> float:
+    """Return the longest time that the check of a camera takes: the daemon's own."""
+    timeouts_ms = settings.open_timeout_ms + settings.read_timeout_ms
+    return START_LIMIT_S + (timeouts_ms + 2 * GRACE_MS) / 1000 + MEASURED_S
 
 
 def check_camera(
     settings: CameraSettings,
-    deadline_s: float,
     *,
     daemon_runs: bool,
     bit_depth: int | None = None,
 ) -> CheckResult:
     """Open a camera, take a frame, and count frames for a moment.
+
+    It opens in time if it does so for the daemon: the camera's process applies its
+    limits, and the supervisor starts no second attempt here.
 
     Args:
         daemon_runs: A running daemon may hold the camera.
@@ -38,12 +48,14 @@ def check_camera(
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
         loops=False,
+        rtsp_transport=settings.rtsp_transport,
         keeps_every_frame=False,
         controls=ControlSettings(),
         health=None,
     )
     camera = CameraProcess(plan)
     check, faults = f"camera {settings.name}", list[str]()
+    deadline_s = time.monotonic() + opening_limit_s(settings) - MEASURED_S
     camera.set_bit_depth(bit_depth)
     try:
         camera.supervise(time.monotonic_ns())
@@ -51,7 +63,7 @@ def check_camera(
         size_px = _first_frame(camera, deadline_s, faults)
         if size_px is None:
             return _failure(check, camera, faults, daemon_runs=daemon_runs)
-        fps = _frames_per_second(camera, deadline_s)
+        fps = _frames_per_second(camera)
     finally:
         camera.stop()
     width, height = size_px
@@ -60,6 +72,10 @@ def check_camera(
     if 0 < fps < settings.fps * SLOW_SHARE:
         why = f"The configuration sets fps = {settings.fps:g}."
         fix = "Check exposure time, USB port or network of the camera."
+        return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
+    if camera.damage:
+        why = f"{camera.damage[0].upper()}{camera.damage[1:]}."
+        fix = "Check its cable and the network; damaged frames are not inspected."
         return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
     return CheckResult(check, Grade.OK, what, figures=figures)
 
@@ -88,12 +104,11 @@ def _first_frame(
     return None
 
 
-def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
+def _frames_per_second(camera: CameraProcess) -> float:
     """Return the current frame rate; 0 = it could not be measured."""
     started_s, before = time.monotonic(), camera.frames_captured
-    end_s = min(started_s + MEASURED_S, deadline_s)
     last_s = started_s
-    while time.monotonic() < end_s and camera.state is CameraState.UP:
+    while time.monotonic() < started_s + MEASURED_S and camera.state in DELIVERS:
         wait_for_frames([camera], WAIT_S)
         if camera.take_frame() is not None:
             last_s = time.monotonic()
@@ -122,7 +137,7 @@ def _failure(
     if camera.state is not CameraState.LOST:
         error = CameraError(
             f"{source.redacted}: no frame in time.",
-            why="It was not open, or had no frame, at the doctor's time limit.",
+            why="It was not open, or had no frame, at the time limit.",
             fix="Check cable, power and network of the camera.",
         )
     else:

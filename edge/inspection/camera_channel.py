@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edge.cameras.supervisor import CameraProcess
+from edge.cameras.supervisor import DAMAGED, CameraProcess
 from edge.counters import CameraCounters
 from edge.frame import CameraFrame, Pixels, Stamp
 from edge.inspection.model import LoadedModel
@@ -244,9 +244,13 @@ class CameraChannel:
         camera = self.camera
         is_lost = camera.state is CameraState.LOST
         conditions = ("lost",) if is_lost else camera.conditions
-        faults = [f"camera {camera.name} {phrase}" for phrase in conditions]
-        if camera.warning and not is_lost:
-            faults.append(f"camera {camera.name}: {camera.warning}")
+        faults = [
+            f"camera {camera.name} {phrase}"
+            for phrase in conditions
+            if phrase != DAMAGED  # its share is more than its name
+        ]
+        notes = () if is_lost else (camera.damage, camera.warning)
+        faults += [f"camera {camera.name}: {note}" for note in notes if note]
         return faults + [str(rule) for rule in self.silent_rules(model)]
 
     def silent_rules(self, model: LoadedModel) -> tuple[SilentRule, ...]:

@@ -115,6 +115,7 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
         loops=settings.loops,
+        rtsp_transport=settings.rtsp_transport,
         health=settings.health if settings.health.enabled else None,
         baseline=load_baseline(settings.health, settings.name),
         controls=settings.settings,

@@ -198,7 +198,8 @@ class StatusReporter:
             self._publish_station()
         for channel in status.channels:
             name, alarm = channel.camera.name, channel.defect_rate.reason
-            content_of = channel.state, alarm, channel.camera.conditions
+            camera = channel.camera
+            content_of = channel.state, alarm, camera.reason, camera.conditions
             if self._published_of.get(name) != content_of:
                 self._published_of[name] = content_of
                 self._publish_camera(channel)

@@ -41,7 +41,7 @@ class SimCamera:
         self.released = 0
         self.frames_captured = self.frames_dropped = self.restarts = 0
         self.frames_damaged = 0
-        self.warning, self.is_settled = "", True
+        self.warning, self.damage, self.is_settled = "", "", True
 
     def show(self, number: int, *, defect: bool = False, age_ms: float = 0) -> None:
         """Put a frame in."""

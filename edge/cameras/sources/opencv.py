@@ -16,7 +16,7 @@ Source:
 import os
 import time
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -24,12 +24,34 @@ import numpy as np
 from edge.cameras.backlog import Backlog
 from edge.cameras.controls import apply_controls
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
+from edge.cameras.native_log import NativeLog, NoNativeLog
 from edge.cameras.source import SourceKind
+from edge.cameras.sources.damage import KEY_FRAME_LIMIT_S, DamageRules, new_sizes
+from edge.cameras.sources.open_failure import Cause, cause_of, silence
 from edge.cameras.sources.v4l2 import Properties, V4l2Controls
 from edge.frame import Pixels
+from models.errors import CameraError
 
-# TCP: over UDP a lost packet smears the picture, and opencv#27091 hangs.
-FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# One thread decodes each frame at once: a log line is about this frame or the next.
+LOW_DELAY = "flags;low_delay"
+# FFmpeg reads frames until it is sure about the pace, which is not used here: 28 frames
+# of H.264, 3 s at 10 frames per second. Now it reads 4. They are not discarded
+# (`nobuffer`): the first is a key frame, and the next one is seconds away.
+RTSP = f"{LOW_DELAY}|analyzeduration;1|fpsprobesize;0|rtsp_transport;"
+# A queue of two packets holds back nothing while none is lost, and makes FFmpeg log a
+# packet that is missing; without a queue it does not compare the numbers. Over UDP it
+# has a queue by default.
+RTSP_OPTIONS = {
+    "tcp": f"{RTSP}tcp|reorder_queue_size;2",
+    "udp": f"{RTSP}udp|buffer_size;1048576",  # of the socket: a key frame is a burst
+}
+HTTP_OPTIONS = f"{LOW_DELAY}|fflags;nobuffer"
+OPENING_FRAMES = 10  # more than FFmpeg reads while it opens a stream
+MJPEG = b"MJPG"
+ASCII_CODES = 128
 # V4L2_PIX_FMT_Y16; FFmpeg's gray16, rgb48, bgr48 and gbrp16 (libavcodec/raw.c). Formats
 # of 10 to 14 bits are converted by their own number of bits.
 DEEP_FORMATS = {b"Y16 ", b"Y1\0\x10", b"\x10\x001Y", b"RGB0", b"BGR0", b"G3\0\x10"}
@@ -56,24 +78,39 @@ class Backend(Properties, Protocol):
 class Capture:
     """An open video source.
 
+    Args:
+        log: What the libraries print: it shows damage, causes and new sizes.
+
     Attributes:
         skipped_damaged: Damaged frames just before the one that was read last.
+        on_damaged: Called with the number of damaged frames, as soon as they are known.
+        has_new_size: The source sends pictures of another size than at its opening;
+            they are scaled.
 
     Raises:
         CameraError: It cannot be opened within its limit.
     """
 
-    def __init__(self, plan: CapturePlan) -> None:
-        self._plan = plan
-        self.skipped_damaged = 0
+    def __init__(self, plan: CapturePlan, log: NativeLog | None = None) -> None:
+        self._plan, self._log = plan, log or NoNativeLog()
+        self.skipped_damaged, self.has_new_size = 0, False
+        self.on_damaged: Callable[[int], None] = _ignore
+        self._log.read()  # what another source printed before
         self._capture: Backend = (plan.open_capture or _open)(plan)
+        self._last_log = self._log.read()
         if not self._capture.isOpened():
             self._capture.release()
+            cause = _open_failure(plan, self._last_log)
             raise plan.fault(
-                "the video cannot be opened.",
-                why=_open_failure(plan),
-                fix=_FIXES[plan.source.kind],
+                "the video cannot be opened.", why=cause.why, fix=cause.fix
             )
+        kind = plan.source.kind
+        is_intra = kind is SourceKind.USB or self._code(cv2.CAP_PROP_FOURCC) == MJPEG
+        self._rules = DamageRules(is_intra, time.monotonic())
+        if not kind.is_file:  # the frames of a file are read again, with their log
+            self._rules.note_opening(self._last_log, OPENING_FRAMES)
+        self._size_px = self._size()
+        self._has_frame = False
 
     @property
     def fps(self) -> float:
@@ -81,12 +118,22 @@ class Capture:
         fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         return fps if 0 < fps < MAX_PLAUSIBLE_FPS else 0.0
 
+    @property
+    def cause(self) -> Cause | None:
+        """Why the last read failed, where the libraries state it."""
+        transport = self._plan.rtsp_transport
+        return cause_of(self._last_log, self._plan.source.kind, transport)
+
     def skip(self) -> bool:
-        """Discard the next frame; return whether there was one."""
+        """Discard the next undamaged frame; return whether there was one."""
         return self._grab_undamaged()
 
     def read(self) -> Pixels | None:
-        """Return the next undamaged frame, or None at the end or on a fault."""
+        """Return the next undamaged frame, or None at the end or on a fault.
+
+        Raises:
+            CameraError: No key frame came for too long after damage.
+        """
         if not self._grab_undamaged():
             return None
         is_read, pixels = self._capture.retrieve()
@@ -94,15 +141,62 @@ class Capture:
 
     def _grab_undamaged(self) -> bool:
         """Advance to the next undamaged frame; return whether there is one."""
-        started_s, limit_s = time.monotonic(), self._plan.read_timeout_ms / 1000
-        for failures in range(DAMAGED_RUN_MAX):
-            if self._capture.grab():
-                self.skipped_damaged = failures
-                return True
-            if time.monotonic() - started_s >= limit_s:
-                break
-        self.skipped_damaged = 0
+        heard_s, limit_s = time.monotonic(), self._plan.read_timeout_ms / 1000
+        self.skipped_damaged = failures = 0
+        while failures < DAMAGED_RUN_MAX:
+            is_grabbed = self._capture.grab()
+            now_s, log = time.monotonic(), self._log.read()
+            self._last_log = log
+            if is_grabbed:
+                self._note_size(log)
+                is_damaged = self._rules.update(log, self._frame_type, now_s)
+                self._note_damaged(failures + is_damaged)
+                if not is_damaged:
+                    return True
+                failures, heard_s = 0, now_s
+            else:
+                failures += 1
+                if self._rules.note_undecoded(log):
+                    heard_s = now_s  # packets come, and nothing can be decoded
+                elif now_s - heard_s >= limit_s:
+                    break
+            if self._rules.waits_too_long(now_s):
+                raise self._no_key_frame()
         return False
+
+    def _note_damaged(self, frames: int) -> None:
+        if frames:
+            self.skipped_damaged += frames
+            self.on_damaged(frames)
+
+    def _note_size(self, log: str) -> None:
+        """Note pictures of another size; the first frame initializes the decoder."""
+        if self._has_frame:
+            self.has_new_size |= any(size != self._size_px for size in new_sizes(log))
+        self._has_frame = True
+
+    def _no_key_frame(self) -> CameraError:
+        return self._plan.fault(
+            "no key frame.",
+            why=f"Packets were lost, and no key frame came for {KEY_FRAME_LIMIT_S:g} s "
+            "after that.",
+            fix="Set a shorter key frame interval (GOP) in the camera; it is opened "
+            "again.",
+        )
+
+    @property
+    def _frame_type(self) -> str:
+        code = self._capture.get(cv2.CAP_PROP_FRAME_TYPE)
+        return chr(int(code)) if 0 < code < ASCII_CODES else ""
+
+    def _size(self) -> tuple[int, int]:
+        width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        return int(width), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+    def _code(self, prop: int) -> bytes:
+        """Return a code of four characters; empty where the source has none."""
+        code = self._capture.get(prop)
+        return int(code).to_bytes(8, "little")[:4] if code > 0 else b""
 
     def refuse_deep_format(self) -> None:
         """Refuse 16-bit values: OpenCV divides them by 256, whatever bits are used.
@@ -111,8 +205,7 @@ class Capture:
             CameraError: They are of 16 bits.
         """
         for prop in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT):
-            code = self._capture.get(prop)
-            if code > 0 and int(code).to_bytes(8, "little")[:4] in DEEP_FORMATS:
+            if self._code(prop) in DEEP_FORMATS:
                 raise self._plan.fault(
                     "its pictures have 16 bits a channel.",
                     why="Which of them hold data is not known here: a picture of 12 "
@@ -168,17 +261,26 @@ class DeviceNode:
         return status.st_dev, status.st_ino
 
 
-def run_live(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
+def run_live(
+    plan: CapturePlan, frame_publisher: FramePublisher, log: NativeLog | None = None
+) -> None:
     """Publish the frames of a network or USB camera, as they come.
 
     Raises:
-        CameraError: It cannot be opened, or delivers no frame in time. A live camera
-            has no end.
+        CameraError: It cannot be opened, delivers no frame in time, or sends pictures
+            of another size: opened again, it is read in that size. A live camera has
+            no end.
     """
     frame_publisher.extend_deadline(plan.open_timeout_ms)
     frame_id = plan.first_frame_id
     node = DeviceNode(plan)
-    with Capture(plan) as capture, Backlog(plan, frame_publisher) as backlog:
+
+    def note_damaged(frames: int) -> None:
+        frame_publisher.count_damaged(frames)
+        frame_publisher.extend_deadline(plan.read_timeout_ms)
+
+    with Capture(plan, log) as capture, Backlog(plan, frame_publisher) as backlog:
+        capture.on_damaged = note_damaged
         if plan.source.kind is SourceKind.USB:
             frame_publisher.set_warnings(capture.apply_controls())
         capture.refuse_deep_format()
@@ -186,20 +288,34 @@ def run_live(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
             frame_publisher.start_read(frame_id, plan.read_timeout_ms)
             pixels = capture.read()
             node.refuse_change()
-            if pixels is None:
+            if pixels is None or capture.has_new_size:
                 # It never came: it must not count as the frame that was read last.
                 frame_publisher.start_read(frame_id - 1, plan.read_timeout_ms)
-                raise plan.fault(
-                    "no frame.",
-                    why=f"None came within {plan.read_timeout_ms} ms, or the camera "
-                    "closed the connection.",
-                    fix="Check its cable, power and network; it is opened again.",
-                )
+                raise _no_frame(plan, capture)
             frame_id += capture.skipped_damaged
-            frame_publisher.count_damaged(capture.skipped_damaged)
             if frame_publisher.is_enabled:
                 backlog.publish(pixels, stamp_now(frame_id))
             frame_id += 1
+
+
+def _no_frame(plan: CapturePlan, capture: Capture) -> CameraError:
+    """Return why no frame of an open camera can be published."""
+    if capture.has_new_size:
+        return plan.fault(
+            "the size of its pictures changed.",
+            why="It was changed in the camera.",
+            fix="Check the settings of the camera; it is opened again in the new size.",
+        )
+    cause = capture.cause or Cause(
+        f"None came within {plan.read_timeout_ms} ms, or the camera closed the "
+        "connection.",
+        "Check its cable, power and network; it is opened again.",
+    )
+    return plan.fault("no frame.", why=cause.why, fix=cause.fix)
+
+
+def _ignore(_frames: int) -> None:
+    """Count nothing: these frames were counted before."""
 
 
 def _open(plan: CapturePlan) -> cv2.VideoCapture:
@@ -216,8 +332,13 @@ def _open(plan: CapturePlan) -> cv2.VideoCapture:
         newest_only = [cv2.CAP_PROP_BUFFERSIZE, 1]
         return cv2.VideoCapture(source.address, cv2.CAP_V4L2, newest_only)
     if source.kind is SourceKind.STREAM:
+        own = RTSP_OPTIONS[plan.rtsp_transport]
+        options = own if source.is_rtsp else HTTP_OPTIONS
         # It applies to the whole process, which reads this camera only.
-        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = FFMPEG_OPTIONS
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = options
+    else:
+        # Several threads decode frames ahead: the log would be about any of them.
+        limits += [cv2.CAP_PROP_N_THREADS, 1]
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
 
 
@@ -228,15 +349,17 @@ _DEEP_FIXES = {
 }
 _FIXES = {
     SourceKind.VIDEO: "Give the path of a video file that ffmpeg can play.",
-    SourceKind.STREAM: "Check the URL, the network and the camera's power.",
     SourceKind.USB: "Check the cable and the device's name in /dev/v4l/by-id.",
 }
 
 
-def _open_failure(plan: CapturePlan) -> str:
+def _open_failure(plan: CapturePlan, log: str) -> Cause:
     source = plan.source
+    if cause := cause_of(log, source.kind, plan.rtsp_transport):
+        return cause
     if source.kind is SourceKind.STREAM:
-        return f"No video came within {plan.open_timeout_ms} ms."
+        return silence(log, plan.open_timeout_ms)
+    fix = _FIXES[source.kind]
     if not os.access(source.address, os.R_OK):
-        return "No permission to read it."
-    return "It exists, but no video can be read from it."
+        return Cause("No permission to read it.", fix)
+    return Cause("It exists, but no video can be read from it.", fix)

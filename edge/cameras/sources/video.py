@@ -1,12 +1,16 @@
 """A video file as a free-running camera: at its own pace, once or in a loop."""
 
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
+from edge.cameras.native_log import NativeLog
 from edge.cameras.sources.opencv import Capture
 
+NEW_SIZE = "its pictures change their size: they are scaled to the first one"
 DEFAULT_FPS = 25.0  # for a file without a frame rate
 
 
-def run_video(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
+def run_video(
+    plan: CapturePlan, frame_publisher: FramePublisher, log: NativeLog | None = None
+) -> None:
     """Publish the frames of a video file in real time, then return.
 
     A frame is decoded before it is due, as a camera would have it ready then. Where
@@ -22,10 +26,11 @@ def run_video(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
     while not is_over:
         frame_publisher.extend_deadline(plan.open_timeout_ms)
         first_frame_id = frame_id
-        with Capture(plan) as capture:
+        with Capture(plan, log) as capture:
             capture.refuse_deep_format()
             period_ns = 1e9 / (plan.fps or capture.fps or DEFAULT_FPS)
             frame_id = _skip_delivered(plan, frame_publisher, capture, frame_id)
+            capture.on_damaged = frame_publisher.count_damaged
             frame_publisher.wait_until_enabled()
             if not start_ns:
                 start_ns = stamp_now(0).captured_ns - round(frame_id * period_ns)
@@ -60,7 +65,8 @@ def _play(
         if pixels is None:
             return frame_id
         frame_id += capture.skipped_damaged
-        frame_publisher.count_damaged(capture.skipped_damaged)
+        if capture.has_new_size:
+            frame_publisher.set_warnings([NEW_SIZE])
         frame_publisher.wait_until(start_ns + round(frame_id * period_ns))
         frame_publisher.publish(pixels, stamp_now(frame_id))
         frame_id += 1
