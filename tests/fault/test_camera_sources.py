@@ -1,5 +1,6 @@
 """Cameras that are away, stall, disconnect, hang, crash, change or send garbage."""
 
+import errno
 import os
 import threading
 import time
@@ -256,15 +257,44 @@ def test_damaged_frames_of_a_video_are_counted_and_the_others_are_read(
 
 
 @pytest.mark.fault(39)
+@pytest.mark.parametrize("cuts", [False, True], ids=["undecodable", "cut"])
 def test_damaged_frames_of_a_stream_are_counted_and_do_not_end_it(
-    cameras: Cameras,
+    cameras: Cameras, *, cuts: bool
 ) -> None:
     with MjpegCamera() as network:
-        network.damages = 10
+        network.damages, network.cuts = 10, cuts
         camera = cameras.start(network.url, open_timeout_ms=10_000)
-        frames_until(camera, lambda: camera.frames_damaged >= 3)
+        frames = frames_until(camera, lambda: camera.frames_damaged >= 3)
     assert camera.restarts == 0
     assert camera.frames_captured > camera.frames_damaged
+    assert 9 not in {number_of(pixels) % 10 for _, pixels in frames}
+
+
+@pytest.mark.fault(39)
+def test_cut_pictures_of_a_usb_camera_are_counted_and_not_published(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    usb = UsbCamera(tmp_path)
+    usb.plug(0, cuts_jpegs=True)
+    camera = cameras.start(usb.source, open_capture=FakeCapture)
+    frames = frames_until(
+        camera, lambda: camera.frames_damaged >= 2 and camera.damage != ""
+    )
+    assert 9 not in {number_of(pixels) % 10 for _, pixels in frames}
+    assert all(number_of(pixels) == frame_id for frame_id, pixels in frames)
+    assert "came damaged" in camera.reason
+
+
+@pytest.mark.fault(33)
+def test_usb_bus_without_bandwidth_is_the_reason(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    usb = UsbCamera(tmp_path)
+    usb.plug(0, error=errno.ENOSPC)
+    camera = cameras.start(usb.source, LongPauses(), open_capture=FakeCapture)
+    until_lost(camera)
+    assert "not enough bandwidth" in camera.error().why
+    assert "another USB controller" in camera.error().fix
 
 
 @pytest.mark.fault(39)

@@ -34,6 +34,7 @@ class MjpegCamera:
         frames_each: Frames per connection before it is closed; 0 = no limit.
         picture_of: Frame number to picture.
         damages: One of so many frames is damaged; 0 = no frame.
+        cuts: They lack their last third; else they cannot be decoded at all.
         connections: Number of requests.
         sent: Number of the frame that was sent last.
     """
@@ -43,7 +44,7 @@ class MjpegCamera:
         self.is_cut = False
         self.frames_each = 0
         self.picture_of: Callable[[int], Frame] = lambda at: numbered(at % 256)
-        self.damages = 0
+        self.damages, self.cuts = 0, False
         self.connections = 0
         self._numbers = itertools.count()
         self.sent = -1
@@ -86,8 +87,11 @@ class MjpegCamera:
         _, coded = cv2.imencode(".jpg", self.picture_of(number))
         jpeg = bytearray(coded.tobytes())
         if self.damages and number % self.damages == self.damages - 1:
-            table = jpeg.find(HUFFMAN_TABLE)
-            jpeg[table + 4 : table + 30] = b"\xff" * 26
+            if self.cuts:
+                del jpeg[len(jpeg) * 2 // 3 :]
+            else:
+                table = jpeg.find(HUFFMAN_TABLE)
+                jpeg[table + 4 : table + 30] = b"\xff" * 26
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         return b"--" + BOUNDARY + b"\r\n" + head.encode() + bytes(jpeg) + b"\r\n"
 

@@ -6,6 +6,7 @@ Video4Linux.
 """
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -24,6 +25,10 @@ FACTORY: dict[str, float] = {
     str(cv2.CAP_PROP_FRAME_HEIGHT): 480,
 }
 GAIN_MAX = 16
+STREAM_REFUSED = (
+    b"[ WARN:0@0.5] global cap_v4l.cpp:902 streaming VIDEOIO(V4L2:/dev/video0): failed "
+    b"VIDIOC_STREAMON: errno=%d (%b)\n"
+)
 
 
 class UsbCamera:
@@ -39,10 +44,16 @@ class UsbCamera:
         self.node = folder / "none"
         self.source = f"v4l2:{self.by_id}"
 
-    def plug(self, number: int) -> None:
-        """Appear as ``video<number>``, as it comes from the factory."""
+    def plug(self, number: int, *, cuts_jpegs: bool = False, error: int = 0) -> None:
+        """Appear as ``video<number>``, as it comes from the factory.
+
+        Args:
+            cuts_jpegs: Each tenth picture is cut, as on a bus that is too busy.
+            error: Error number with which it refuses to send pictures; 0 = it does not.
+        """
         self.node = self._folder / f"video{number}"
-        self.node.write_text(json.dumps(FACTORY))
+        values = {**FACTORY, "cuts_jpegs": float(cuts_jpegs), "error": float(error)}
+        self.node.write_text(json.dumps(values))
         link = self._folder / "link"
         link.symlink_to(self.node)
         link.rename(self.by_id)
@@ -91,9 +102,13 @@ class FakeCapture:
     def grab(self) -> bool:
         time.sleep(1 / 30)
         self._number += 1
-        return True
+        if error := int(self._values["error"]):
+            os.write(2, STREAM_REFUSED % (error, os.strerror(error).encode()))
+        return not error
 
     def retrieve(self) -> tuple[bool, Frame]:
+        if self._values["cuts_jpegs"] and self._number % 10 == 9:
+            os.write(2, b"Corrupt JPEG data: premature end of data segment\n")
         return True, numbered(self._number % 256)
 
     def release(self) -> None:

@@ -18,8 +18,8 @@ Source:
 import re
 from dataclasses import dataclass
 
-# Beginnings of messages. Not those that sound streams cause too: extraneous bytes of
-# a JPEG, references that a camera announces wrongly, unknown kinds of data.
+# Beginnings of messages. Not those that sound streams cause too: extraneous bytes of a
+# JPEG or its missing end, references announced wrongly, unknown kinds of data.
 DAMAGE = (
     "RTP: missed",
     "RTP: dropping old packet received too late",
@@ -50,7 +50,6 @@ DAMAGE = (
     "error dc",
     "error ac",
     "mjpeg_decode_dc: bad",
-    "EOI missing, emulating",
     "Error at MB",
     "header damaged",
     "ac-tex damaged",

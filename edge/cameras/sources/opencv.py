@@ -26,7 +26,12 @@ from edge.cameras.controls import apply_controls
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.cameras.native_log import NativeLog, NoNativeLog
 from edge.cameras.source import SourceKind
-from edge.cameras.sources.damage import KEY_FRAME_LIMIT_S, DamageRules, new_sizes
+from edge.cameras.sources.damage import (
+    KEY_FRAME_LIMIT_S,
+    DamageRules,
+    has_damage,
+    new_sizes,
+)
 from edge.cameras.sources.open_failure import Cause, cause_of, silence
 from edge.cameras.sources.v4l2 import Properties, V4l2Controls
 from edge.frame import Pixels
@@ -134,10 +139,20 @@ class Capture:
         Raises:
             CameraError: No key frame came for too long after damage.
         """
-        if not self._grab_undamaged():
-            return None
-        is_read, pixels = self._capture.retrieve()
-        return np.asarray(pixels, np.uint8) if is_read else None
+        skipped = 0
+        while self._grab_undamaged():
+            is_read, pixels = self._capture.retrieve()
+            self.skipped_damaged += skipped
+            if not self._is_damaged_jpeg():
+                return np.asarray(pixels, np.uint8) if is_read else None
+            self._note_damaged(1)
+            skipped = self.skipped_damaged
+        return None
+
+    def _is_damaged_jpeg(self) -> bool:
+        """Return whether a USB camera's picture is damaged: it is decoded last."""
+        is_usb = self._plan.source.kind is SourceKind.USB
+        return is_usb and has_damage(self._log.read())
 
     def _grab_undamaged(self) -> bool:
         """Advance to the next undamaged frame; return whether there is one."""
