@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.cameras.inspected_pictures import InspectedPictures
 from edge.cameras.supervisor import CameraProcess
 from edge.config.station import EdgeSettings
 from edge.control.command_queue import PER_POLL, QUEUE_COMMANDS, CommandQueue
@@ -100,7 +101,8 @@ def run_daemon(
         outbox.start()
         clean_up.callback(outbox.close)
         evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
-        cameras = CameraSet(settings.camera)
+        pictures = InspectedPictures(settings.outbox.path.parent)
+        cameras = CameraSet(settings.camera, None if exits_at_end else pictures)
         clean_up.callback(cameras.stop)
         cameras.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
@@ -166,7 +168,8 @@ class _Daemon:
             commands=(topics.commands, self._commands.enqueue),
         )
         self._recorder = DecisionRecorder(
-            evidence, outbox, topics, boot_id, is_clock_synchronized
+            *(evidence, outbox, topics, boot_id, is_clock_synchronized),
+            on_inspected=cameras.note_inspected,
         )
         thermal = ThermalMonitor(settings.thermal)
         self._pipeline = Pipeline(

@@ -17,6 +17,7 @@ class Stamp:
     captured_ns: int  # monotonic clock
     captured_wall_ns: int  # wall clock, since 1970 UTC
     part_id: str | None = None  # set by a triggered source only
+    picture: str = ""  # digest of a picture in a watched folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class HeaderField(IntEnum):
     BIT_DEPTH = 8  # of the package in force, 0 = it states none        (reader)
     DAMAGED_PERCENT = 9  # step of ``DamagedShare`` that is reached     (writer)
     HAS_FAILED = 10  # 1 = the reason is why the process ends           (writer)
+    IDLE = 11  # 1 = the source is open, and has no picture now         (writer)
 
 
 RECORD = np.dtype(
@@ -74,6 +75,7 @@ RECORD = np.dtype(
         ("has_part", np.int64),
         ("part_id", f"S{TEXT_MAX_BYTES + 1}"),
         ("fault", f"S{TEXT_MAX_BYTES + 1}"),
+        ("picture", "S32"),
         ("seq_after", np.int64),
     ],
     align=True,
@@ -206,6 +208,7 @@ class FrameBufferWriter:
         record["has_part"] = stamp.part_id is not None
         record["part_id"] = _truncated(stamp.part_id or "")
         record["fault"] = _truncated(fault)
+        record["picture"] = stamp.picture.encode()
         return buffer
 
     def _finish(self, buffer: int) -> None:
@@ -278,6 +281,7 @@ class FrameBufferReader:
             int(record["captured_ns"]),
             int(record["captured_wall_ns"]),
             part if record["has_part"] else None,
+            bytes(record["picture"]).decode(),
         )
         if not 0 < height * width * 3 <= FRAME_MAX_BYTES:
             fault = bytes(record["fault"]).decode("utf-8", "replace")

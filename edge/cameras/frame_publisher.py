@@ -51,6 +51,9 @@ class CapturePlan:
     poisoned_frame_id: int | None = None
     is_verbose: bool = False  # native libraries may write on stderr
     rtsp_transport: str = "tcp"  # or "udp"
+    watches: bool = False  # a folder has no end: pictures are added to it
+    # digests of the pictures of a watched folder that are left out
+    inspected: frozenset[str] = field(default=frozenset(), compare=False)
     # opens a live source; None = through OpenCV. It is pickled with the plan, so it
     # must be a function or class of a module.
     open_capture: Callable[["CapturePlan"], Any] | None = None
@@ -119,6 +122,10 @@ class FramePublisher:
         """Report settings that the camera did not accept, a sentence each."""
         self._frame_buffer.reason = "; ".join(warnings)
 
+    def set_idle(self, *, is_idle: bool) -> None:
+        """Report whether the source is open and has no picture now."""
+        self._frame_buffer.header[HeaderField.IDLE] = is_idle
+
     def count_damaged(self, frames: int) -> None:
         """Count frames that came damaged, or not at all, and are not published."""
         if frames:
@@ -177,6 +184,6 @@ class FramePublisher:
         self._frame_buffer.header[HeaderField.DAMAGED_PERCENT] = percent
 
 
-def stamp_now(frame_id: int, part_id: str | None = None) -> Stamp:
+def stamp_now(frame_id: int, part_id: str | None = None, picture: str = "") -> Stamp:
     """Return the stamp of a frame that is captured at this moment."""
-    return Stamp(frame_id, time.monotonic_ns(), time.time_ns(), part_id)
+    return Stamp(frame_id, time.monotonic_ns(), time.time_ns(), part_id, picture)

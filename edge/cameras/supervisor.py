@@ -16,12 +16,14 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan
 from edge.cameras.health.condition import names_of
 from edge.cameras.health.damaged_share import reason_of
+from edge.cameras.inspected_pictures import InspectedPictures
 from edge.cameras.reachability import ReachabilityProbe
 from edge.cameras.worker import REASON_SEPARATOR, run_camera
 from edge.frame import CameraFrame
@@ -48,6 +50,7 @@ class CameraProcess:
 
     Args:
         dice: For the jitter.
+        pictures: Which pictures of a watched folder are left out.
 
     Attributes:
         reason: Why it is degraded or lost; empty while it is up.
@@ -57,8 +60,14 @@ class CameraProcess:
         damage: Share of its frames that came damaged; empty while it is small.
     """
 
-    def __init__(self, plan: CapturePlan, dice: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        plan: CapturePlan,
+        dice: random.Random | None = None,
+        pictures: InspectedPictures | None = None,
+    ) -> None:
         self.plan = plan
+        self._pictures = pictures
         self.state = CameraState.DEGRADED
         self.reason = OPENING
         self.conditions: tuple[str, ...] = ()
@@ -163,6 +172,8 @@ class CameraProcess:
             if not self._header(HeaderField.HAS_FAILED):
                 self.warning = warning
             self._note_quality()
+            if self._pictures and (picture := frame.stamp.picture):
+                self._pictures.note_taken(self.name, picture)
         return frame
 
     def is_whole(self) -> bool:
@@ -198,7 +209,7 @@ class CameraProcess:
         elif now_ns > self._header(HeaderField.DEADLINE_NS):
             self._process.kill()
             self._fail("its process hung and was killed", now_ns)
-        elif self._header(HeaderField.DAMAGED_PERCENT):
+        elif self._header(HeaderField.DAMAGED_PERCENT) or self._is_idle:
             self._note_quality()  # there may be no undamaged frame to take
 
     def error(self) -> CameraError:
@@ -233,6 +244,12 @@ class CameraProcess:
             self._reap()
             time.sleep(0.005)
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether it is open and waits for the first picture."""
+        is_up = self.state is CameraState.UP
+        return not is_up and bool(self._header(HeaderField.IDLE))
+
     def _note_quality(self) -> None:
         """Enter the state of a camera that delivers frames, damaged or not."""
         conditions = names_of(self._header(HeaderField.CONDITIONS))
@@ -253,6 +270,10 @@ class CameraProcess:
         """Start a process with a new frame buffer."""
         self._probe.stop()
         self._started_ns = now_ns
+        if self._pictures and self.plan.watches:
+            self._pictures.load(self.name, Path(self.plan.source.address))
+            inspected = self._pictures.known(self.name)
+            self.plan = replace(self.plan, inspected=inspected)
         buffer = FrameBuffer.create()
         buffer.header[HeaderField.DEADLINE_NS] = now_ns + START_LIMIT_NS
         buffer.header[HeaderField.ENABLED] = self._is_enabled

@@ -60,6 +60,9 @@ def _source_of(value: object) -> Source:
     return parse_source(value)
 
 
+FREE_RUN = ("k", "n", "track_iou_threshold", "track_max_missed", "cool_down_s")
+
+
 class TriggerMode(StrEnum):
     """Which frames of a camera show a part to inspect."""
 
@@ -91,7 +94,8 @@ class CameraSettings(Settings):
     )
     loops: bool = Field(
         default=False,
-        description="Play a video file in a loop, for trials.",
+        description="Play a video file in a loop, for trials; refused for any other "
+        "source.",
     )
     open_timeout_ms: int = Field(
         default=5000, ge=100, le=120_000, description="Longest wait for the camera."
@@ -221,6 +225,39 @@ class CameraSettings(Settings):
         if self.parts and (self.source.kind.is_triggered or not is_free):
             raise ValueError("[camera.parts] is for free run: here a picture is a part")
         return self
+
+    @model_validator(mode="after")
+    def _settings_apply(self) -> Self:
+        """Refuse settings that nothing reads for this kind of source."""
+        kind, ignored = self.source.kind, dict[str, str]()
+        if kind is not SourceKind.VIDEO:
+            ignored["loops"] = "a video file only"
+        if not self.source.is_rtsp:
+            ignored["rtsp_transport"] = "an RTSP camera only"
+        if kind not in {SourceKind.USB, SourceKind.ARAVIS}:
+            ignored["settings"] = "a USB, GigE or USB3 Vision camera only"
+        if self.trigger is not TriggerMode.COMMAND:
+            ignored["trigger_timeout_ms"] = 'trigger = "command" only'
+        if kind is SourceKind.FOLDER:
+            free_run = "free run only: each picture of a folder is a part"
+            ignored |= dict.fromkeys(FREE_RUN, free_run)
+        names = [name for name in ignored if self._is_changed(name)]
+        health = CameraHealthSettings()
+        if kind is SourceKind.FOLDER:
+            for name in ("frozen_after_s", "every_n_frames"):
+                if getattr(self.health, name) != getattr(health, name):
+                    names.append(f"health.{name}")
+                    ignored[names[-1]] = "a camera that films only"
+        if names:
+            raise ValueError(
+                "; ".join(f"{name} applies to {ignored[name]}" for name in names)
+                + ": leave it out"
+            )
+        return self
+
+    def _is_changed(self, name: str) -> bool:
+        default = type(self).model_fields[name].default
+        return bool(getattr(self, name) != default)
 
     def resolved_from(self, folder: Path) -> Self:
         """Return the same settings with relative paths resolved against a folder."""

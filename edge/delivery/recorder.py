@@ -80,6 +80,8 @@ class DecisionRecorder:
         topics: MQTT topics of this station.
         boot_id: New at each start of the daemon.
         is_clock_synchronized: Returns whether the wall clock can be trusted.
+        on_inspected: Called with camera and digest of a picture in a watched folder,
+            when its verdict is committed.
 
     Attributes:
         unwritten: Events that could be kept neither on the disk nor in memory.
@@ -93,14 +95,19 @@ class DecisionRecorder:
         topics: StationTopics,
         boot_id: str,
         is_clock_synchronized: Callable[[], bool],
+        on_inspected: Callable[[str, str], None] | None = None,
     ) -> None:
         self.unwritten = 0
         self.turns = 0
         self._evidence, self._outbox = evidence, outbox
         self._topics, self._boot_id = topics, boot_id
         self._is_clock_synchronized = is_clock_synchronized
+        self._on_inspected = on_inspected
         self._queue: queue.Queue[Decision] = queue.Queue(QUEUE_DECISIONS)
-        self._uncommitted: deque[tuple[Future[int], CameraCounters | None]] = deque()
+        # With the counters of an alert's camera, or the frame of a verdict.
+        self._uncommitted: deque[tuple[Future[int], CameraCounters | FrameContext]] = (
+            deque()
+        )
         self._is_without_evidence = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -187,7 +194,7 @@ class DecisionRecorder:
             )
             topic = self._topics.camera(frame.camera, "verdict")
             future = self._outbox.put(EventKind.VERDICT, topic, verdict)
-            self._uncommitted.append((future, None))
+            self._uncommitted.append((future, frame))
 
     def _raise_alerts(
         self,
@@ -226,10 +233,12 @@ class DecisionRecorder:
     def _count_commits(self) -> None:
         """Count committed events as raised; they are committed in order."""
         while self._uncommitted and self._uncommitted[0][0].done():
-            future, counters = self._uncommitted.popleft()
+            future, subject = self._uncommitted.popleft()
             fault = future.exception()
             if fault is not None:
                 self.unwritten += 1
                 logger.error("event_lost reason=%s", fault)
-            elif counters is not None:
-                counters.alerts += 1
+            elif isinstance(subject, CameraCounters):
+                subject.alerts += 1
+            elif subject.picture and self._on_inspected:
+                self._on_inspected(subject.camera, subject.picture)

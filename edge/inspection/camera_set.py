@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import assert_never
 
 from edge.cameras.frame_publisher import CapturePlan
+from edge.cameras.inspected_pictures import InspectedPictures
+from edge.cameras.source import SourceKind
 from edge.cameras.supervisor import CameraProcess
 from edge.config.camera import CameraSettings, TriggerMode, load_baseline
 from edge.config.rules import PartsSettings
@@ -37,6 +39,10 @@ RUN_CHARS = 8  # hex digits of a random name: 32 bits, unlikely to repeat at one
 class CameraSet:
     """All cameras of a daemon. Used by one thread.
 
+    Args:
+        pictures: Which pictures of folders were inspected; folders are watched. None =
+            each folder is read once, whatever was inspected before.
+
     Attributes:
         channels: The cameras in force; replaced as a whole.
 
@@ -44,8 +50,15 @@ class CameraSet:
         ConfigError: The picture of an empty belt cannot be used.
     """
 
-    def __init__(self, settings: Sequence[CameraSettings]) -> None:
-        self.channels = tuple(build_channel(camera) for camera in settings)
+    def __init__(
+        self,
+        settings: Sequence[CameraSettings],
+        pictures: InspectedPictures | None = None,
+    ) -> None:
+        self._pictures = pictures
+        self.channels = tuple(
+            build_channel(camera, pictures=pictures) for camera in settings
+        )
         self._settings = {camera.name: camera for camera in settings}
         self._ending: list[CameraProcess] = []
         self._bit_depth: int | None = None
@@ -81,6 +94,11 @@ class CameraSet:
         """Return how long a command may wait for a frame of a camera in force."""
         return self._settings[name].trigger_timeout_ms
 
+    def note_inspected(self, name: str, picture: str) -> None:
+        """Note that the verdict of a picture in a folder is committed; any thread."""
+        if self._pictures is not None:
+            self._pictures.add(name, picture)
+
     def swap(self, settings: Sequence[CameraSettings]) -> list[CameraChannel]:
         """Put other settings in force.
 
@@ -90,7 +108,12 @@ class CameraSet:
         """
         old = {channel.camera.name: channel for channel in self.channels}
         self.channels = tuple(
-            rebuild_channel(old.get(each.name), self._settings.get(each.name), each)
+            rebuild_channel(
+                old.get(each.name),
+                self._settings.get(each.name),
+                each,
+                self._pictures,
+            )
             for each in settings
         )
         self._settings = {camera.name: camera for camera in settings}
@@ -124,12 +147,15 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
 
 
 def build_channel(
-    settings: CameraSettings, camera: CameraProcess | None = None
+    settings: CameraSettings,
+    camera: CameraProcess | None = None,
+    pictures: InspectedPictures | None = None,
 ) -> CameraChannel:
     """Return one camera with its rules.
 
     Args:
         camera: Its process if it exists already; None = a new one, not started.
+        pictures: For a new process of a folder: it is watched; None = it is read once.
 
     Raises:
         ConfigError: The picture of the empty belt cannot be used.
@@ -156,8 +182,12 @@ def build_channel(
     if counter is not None:
         rules = replace(rules, can_count=counter.can_count)
     has_regions = any(r.kind is RegionKind.INSPECT for r in rules.regions)
+    if camera is None:
+        watches = settings.source.kind is SourceKind.FOLDER and pictures is not None
+        plan = replace(capture_plan(settings), watches=watches)
+        camera = CameraProcess(plan, pictures=pictures)
     return CameraChannel(
-        camera or CameraProcess(capture_plan(settings)),
+        camera,
         tracker,
         tuple(region.region for region in settings.region),
         AlertSuppression(settings.cool_down_s),
@@ -173,7 +203,10 @@ def build_channel(
 
 
 def rebuild_channel(
-    old: CameraChannel | None, before: CameraSettings | None, after: CameraSettings
+    old: CameraChannel | None,
+    before: CameraSettings | None,
+    after: CameraSettings,
+    pictures: InspectedPictures | None = None,
 ) -> CameraChannel:
     """Return a camera's channel after a reload: the old one if nothing changed.
 
@@ -185,11 +218,11 @@ def rebuild_channel(
         ConfigError: The picture of the empty belt cannot be used.
     """
     if old is None or before is None:
-        return build_channel(after)
+        return build_channel(after, pictures=pictures)
     if before == after:
         return old
     keeps_process = capture_plan(before) == capture_plan(after)
-    new = build_channel(after, old.camera if keeps_process else None)
+    new = build_channel(after, old.camera if keeps_process else None, pictures)
     new.take_over(old, has_same_parts=before.parts == after.parts)
     return new
 

@@ -355,4 +355,5 @@ def _context(
         decided_ns=decided_ns,
         frame_width_px=width,
         frame_height_px=height,
+        picture=frame.stamp.picture,
     )

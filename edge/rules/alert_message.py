@@ -50,6 +50,7 @@ class FrameContext:
     decided_ns: int  # monotonic clock, when the detections were known
     frame_width_px: int
     frame_height_px: int
+    picture: str = ""  # digest of a picture in a watched folder
 
     @property
     def age_ms(self) -> float:

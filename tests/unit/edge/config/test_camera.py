@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from edge.cameras.health.baseline import Baseline
 from edge.cameras.settings import CameraHealthSettings, ControlSettings
@@ -41,7 +42,8 @@ def camera(**settings: object) -> CameraSettings:
 
 
 def test_settings_of_the_camera_s_process_are_those_of_the_configuration() -> None:
-    settings = camera(settings={"gain": 3}, health={"black_below": 3})
+    usb = {"source": "v4l2:/dev/video0", "settings": {"gain": 3}}
+    settings = camera(**usb, health={"black_below": 3})
     assert settings.settings == ControlSettings(gain=3)
     assert settings.health == CameraHealthSettings(black_below=3)
     plan = capture_plan(settings)
@@ -91,7 +93,7 @@ def test_relative_baseline_is_resolved_against_the_configuration() -> None:
 
 
 def test_rules_of_a_camera_are_those_of_its_settings() -> None:
-    values = {"name": "top", "source": "rtsp://cam/1", "fps": 10, "k": 2}
+    values = {"name": "top", "source": "v4l2:/dev/video0", "fps": 10, "k": 2}
     settings = {"width_px": 640, "height_px": 480, "fps": 5}
     made = CameraSettings.model_validate({**values, "settings": settings}).rules
     assert (made.camera, made.k, made.fps, made.is_free_run) == ("top", 2, 5, True)
@@ -115,3 +117,34 @@ def test_parts_that_differ_by_less_than_white_can_be_counted(
     parts = {"empty": "empty.png", "difference": difference}
     values = {"name": "a", "source": "rtsp://cam/1", "parts": parts}
     assert CameraSettings.model_validate(values).rules.can_count is can
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal"),
+    [
+        ({"loops": True}, "loops applies to a video file only: leave it out"),
+        ({"source": "folder:p", "loops": True}, "loops applies to a video file only"),
+        ({"source": "a.mp4", "rtsp_transport": "udp"}, "an RTSP camera only"),
+        ({"source": "http://cam/1", "rtsp_transport": "udp"}, "an RTSP camera only"),
+        ({"settings": {"gain": 3}}, "settings applies to a USB, GigE or USB3 Vision"),
+        ({"trigger_timeout_ms": 50}, 'trigger_timeout_ms applies to trigger = "comman'),
+        ({"source": "folder:p", "k": 1}, "k applies to free run only"),
+        ({"source": "folder:p", "cool_down_s": 5}, "cool_down_s applies to free run"),
+        (
+            {"source": "folder:p", "health": {"frozen_after_s": 0}},
+            "health.frozen_after_s applies to a camera that films only",
+        ),
+    ],
+)
+def test_setting_that_nothing_reads_is_refused(
+    settings: dict[str, object], refusal: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        camera(**settings)
+    assert refusal in str(caught.value)
+
+
+def test_defaults_and_settings_that_are_read_are_accepted() -> None:
+    camera(rtsp_transport="udp", trigger="command", trigger_timeout_ms=50, k=1)
+    camera(source="a.mp4", loops=True)
+    camera(source="folder:parts", loops=False, k=3, n=5, rtsp_transport="tcp")

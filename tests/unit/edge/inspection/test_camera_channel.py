@@ -233,7 +233,7 @@ def test_rule_for_an_unknown_label_is_refused_with_the_labels_of_the_model() -> 
 
 
 def test_new_rules_keep_the_process_of_the_camera() -> None:
-    text = {"name": "top", "source": "folder:parts"}
+    text = {"name": "top", "source": "rtsp://camera/1"}
     before = build_channel(CameraSettings.model_validate(text))
     rules = {"region": [{"name": "rim", "polygon": LEFT}], "cool_down_s": 5}
     changed = CameraSettings.model_validate({**text, **rules})

@@ -12,13 +12,8 @@ from edge.cameras.frame_buffer import (
     HeaderField,
 )
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher
-from edge.cameras.sources.folder import (
-    NO_DEPTH,
-    list_pictures,
-    natural_key,
-    read_pixels,
-    run_folder,
-)
+from edge.cameras.sources.folder import NO_DEPTH, read_pixels, run_folder
+from edge.cameras.sources.picture_list import list_pictures, natural_key
 from models.errors import CameraError
 from tests.simulators.picture_files import jpeg, with_thumbnail
 from tests.simulators.plans import plan_of
