@@ -25,6 +25,7 @@ from edge.control.command_queue import PER_POLL, QUEUE_COMMANDS, CommandQueue
 from edge.control.command_validation import Refused
 from edge.control.reload import Configuration, ReloadRequest
 from edge.control.signals import StopSignal
+from edge.control.source_check import SourceCheck
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.home_assistant import HomeAssistantDiscovery
 from edge.delivery.outbox.outbox import Outbox
@@ -41,7 +42,7 @@ from edge.monitoring.metrics_server import MetricsServer
 from edge.monitoring.status import DaemonStatus, StatusReporter, is_clock_synchronized
 from edge.monitoring.systemd import Heartbeats, SystemdNotifier, WatchdogReporter
 from edge.monitoring.thermal import ThermalMonitor
-from models.commands import CommandRefusal, CommandVerb
+from models.commands import CommandRefusal, CommandVerb, ReloadCommand
 from models.counted import agreeing, counted
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
@@ -156,6 +157,7 @@ class _Daemon:
         self._configuration, self._outbox = configuration, outbox
         self._cameras, self._show_progress = cameras, show_progress
         self._stop, self._reload = signals
+        self._reloading: _Reload | None = None
         self._commands = CommandQueue(
             topics,
             cameras.trigger_timeout_ms,
@@ -416,32 +418,47 @@ class _Daemon:
             self._publisher.publish_state(topic, reply, retain=False)
 
     def _reload_if_requested(self) -> None:
-        """Reload the configuration if a signal or a command requests it."""
-        queue = self._commands.reloads
-        commands = [queue.popleft() for _ in range(len(queue))]
-        if not self._reload.take() and not commands:
-            return
-        fault = self._reload_now()
-        for command in commands:
-            refused = None
-            if fault:
-                refused = Refused(CommandRefusal.NOT_POSSIBLE, fault, command.id)
-            replies = self._commands.reply(CommandVerb.RELOAD, command, refused)
-            for topic, reply in replies:
-                self._publisher.publish_state(topic, reply, retain=False)
+        """Reload the configuration if a signal or a command requests it.
 
-    def _reload_now(self) -> str:
-        """Put the whole file in force, or no part of it; return why not."""
+        Sources that are new are opened first, while the others inspect.
+        """
+        queue = self._commands.reloads
+        if self._reloading is None:
+            commands = [queue.popleft() for _ in range(len(queue))]
+            if not self._reload.take() and not commands:
+                return
+            self._reloading = self._begin_reload(commands)
+        if (reloading := self._reloading) and reloading.is_ready():
+            self._reloading = None
+            self._end_reload(reloading)
+
+    def _begin_reload(self, commands: list[ReloadCommand]) -> "_Reload | None":
+        """Read the whole file and start to open its new sources."""
         try:
             new = self._configuration.read()
             check_labels(new.camera, self._pipeline.model)
-            reconnects = self._configuration.accept(new)
+            sources = SourceCheck(self._configuration.settings.camera, new.camera)
         except ConfigError as error:
             self._configuration.refuse(error)
-            return str(error)
+            self._answer_reload(commands, str(error))
+            return None
+        return _Reload(new, sources, commands)
+
+    def _end_reload(self, reloading: "_Reload") -> None:
+        """Put the whole file in force, or no part of it."""
+        try:
+            reloading.sources.refuse_lost()
+            check_labels(reloading.new.camera, self._pipeline.model)
+            reconnects = self._configuration.accept(reloading.new)
+        except ConfigError as error:
+            reloading.sources.stop()
+            self._configuration.refuse(error)
+            self._answer_reload(reloading.commands, str(error))
+            return
+        new = reloading.new
         # No frame of a replaced channel may be in flight when its parts are abandoned.
         self._pipeline.drain(DRAIN_LIMIT_S)
-        for channel in self._cameras.swap(new.camera):
+        for channel in self._cameras.swap(new.camera, reloading.sources.cameras):
             reason = "a reload changed or removed its camera"
             self._pipeline.abandon_parts(channel, reason)
         self._pipeline.swap_channels(self._cameras.channels)
@@ -450,7 +467,30 @@ class _Daemon:
         if reconnects:
             self._publisher.renew(new.broker)
         logger.info("reloaded cameras=%d connects_anew=%s", len(new.camera), reconnects)
-        return ""
+        self._answer_reload(reloading.commands, "")
+
+    def _answer_reload(self, commands: Sequence[ReloadCommand], fault: str) -> None:
+        """Answer the commands of a reload; an empty fault is a success."""
+        for command in commands:
+            refused = None
+            if fault:
+                refused = Refused(CommandRefusal.NOT_POSSIBLE, fault, command.id)
+            replies = self._commands.reply(CommandVerb.RELOAD, command, refused)
+            for topic, reply in replies:
+                self._publisher.publish_state(topic, reply, retain=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reload:
+    """A reload whose new sources are being opened."""
+
+    new: EdgeSettings
+    sources: SourceCheck
+    commands: list[ReloadCommand]
+
+    def is_ready(self) -> bool:
+        """Return whether every new source has opened or failed."""
+        return self.sources.supervise(time.monotonic_ns())
 
 
 def _streams_max(cameras: CameraSet) -> int:

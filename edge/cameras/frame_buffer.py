@@ -62,6 +62,7 @@ class HeaderField(IntEnum):
     DAMAGED_PERCENT = 9  # step of ``DamagedShare`` that is reached     (writer)
     HAS_FAILED = 10  # 1 = the reason is why the process ends           (writer)
     IDLE = 11  # 1 = the source is open, and has no picture now         (writer)
+    OPEN = 12  # 1 = the source is open                                 (writer)
 
 
 RECORD = np.dtype(

@@ -122,6 +122,10 @@ class FramePublisher:
         """Report settings that the camera did not accept, a sentence each."""
         self._frame_buffer.reason = "; ".join(warnings)
 
+    def note_open(self) -> None:
+        """Report that the source is open; its first frame may be far off."""
+        self._frame_buffer.header[HeaderField.OPEN] = 1
+
     def set_idle(self, *, is_idle: bool) -> None:
         """Report whether the source is open and has no picture now."""
         self._frame_buffer.header[HeaderField.IDLE] = is_idle

@@ -50,7 +50,7 @@ class SourceForm(NamedTuple):
 
 
 FORMS = {
-    # Pictures in natural order; each is one part.
+    # Pictures in natural order; each is one part. It is watched for more.
     SourceKind.FOLDER: SourceForm("folder:PATH", "folder with pictures"),
     # Played once at its own pace, or in a loop.
     SourceKind.VIDEO: SourceForm("file:PATH", "video file"),

@@ -42,6 +42,7 @@ PAUSE_PATIENT_S = 1.0  # after an attempt that waited as long as it may
 STOP_LIMIT_S = 2.0
 DEATHS_TO_POISON = 2
 OPENING = "opening"
+OPEN_WITHOUT_FRAMES = (HeaderField.DAMAGED_PERCENT, HeaderField.IDLE)
 DAMAGED = "damaged"  # name of the condition in messages
 
 
@@ -103,6 +104,11 @@ class CameraProcess:
     def is_settled(self) -> bool:
         """Whether the first attempt to open it has succeeded or failed."""
         return self.reason != OPENING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a network, USB or GigE camera is open; it may not deliver yet."""
+        return bool(self._header(HeaderField.OPEN))
 
     @property
     def failures(self) -> int:
@@ -167,10 +173,6 @@ class CameraProcess:
         if frame is not None and self._frame_buffer is not None:
             self._pause.reset()
             self._probe.reset()
-            warning = self._frame_buffer.reason
-            # Read after the reason: a process that fails writes them in this order.
-            if not self._header(HeaderField.HAS_FAILED):
-                self.warning = warning
             self._note_quality()
             if self._pictures and (picture := frame.stamp.picture):
                 self._pictures.note_taken(self.name, picture)
@@ -209,8 +211,10 @@ class CameraProcess:
         elif now_ns > self._header(HeaderField.DEADLINE_NS):
             self._process.kill()
             self._fail("its process hung and was killed", now_ns)
-        elif self._header(HeaderField.DAMAGED_PERCENT) or self._is_idle:
-            self._note_quality()  # there may be no undamaged frame to take
+        elif self._header(HeaderField.DAMAGED_PERCENT) or self._header(
+            HeaderField.IDLE
+        ):
+            self._note_quality()  # there may be no frame to take
 
     def error(self) -> CameraError:
         """Return the reason as an error with what, why and fix."""
@@ -244,14 +248,12 @@ class CameraProcess:
             self._reap()
             time.sleep(0.005)
 
-    @property
-    def _is_idle(self) -> bool:
-        """Whether it is open and waits for the first picture."""
-        is_up = self.state is CameraState.UP
-        return not is_up and bool(self._header(HeaderField.IDLE))
-
     def _note_quality(self) -> None:
-        """Enter the state of a camera that delivers frames, damaged or not."""
+        """Enter the state of a camera that is open, also where it has no frame now."""
+        warning = self._frame_buffer.reason if self._frame_buffer else ""
+        # Read after the reason: a process that fails writes it first.
+        if not self._header(HeaderField.HAS_FAILED):
+            self.warning = warning
         conditions = names_of(self._header(HeaderField.CONDITIONS))
         reasons = [*conditions, self.warning] if self.warning else [*conditions]
         percent = self._header(HeaderField.DAMAGED_PERCENT)

@@ -2,10 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from edge.cameras.frame_publisher import GRACE_MS, CapturePlan
 from edge.cameras.settings import ControlSettings
-from edge.cameras.source import SourceKind
+from edge.cameras.source import Source, SourceKind
+from edge.cameras.sources.picture_list import (
+    list_pictures,
+    other_pictures,
+    pictures_below,
+)
 from edge.cameras.supervisor import START_LIMIT_NS, CameraProcess, wait_for_frames
 from edge.config.camera import CameraSettings
 from edge.doctor.check_result import CheckResult, Grade
@@ -53,6 +59,10 @@ def check_camera(
         controls=ControlSettings(),
         health=None,
     )
+    if _waits_for_pictures(source):
+        what = f"{source.redacted}: there is no picture yet."
+        why = "Each is inspected when it is added."
+        return CheckResult(f"camera {settings.name}", Grade.WARN, what, why)
     camera = CameraProcess(plan)
     check, faults = f"camera {settings.name}", list[str]()
     deadline_s = time.monotonic() + opening_limit_s(settings) - MEASURED_S
@@ -78,6 +88,19 @@ def check_camera(
         fix = "Check its cable and the network; damaged frames are not inspected."
         return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
     return CheckResult(check, Grade.OK, what, figures=figures)
+
+
+def _waits_for_pictures(source: Source) -> bool:
+    """Return whether it is a folder that has nothing in it to be read."""
+    folder = Path(source.address)
+    if source.kind is not SourceKind.FOLDER or not folder.is_dir():
+        return False
+    try:
+        return not (
+            list_pictures(folder) or other_pictures(folder) or pictures_below(folder)
+        )
+    except OSError:
+        return False  # opening it reports why
 
 
 def _first_frame(

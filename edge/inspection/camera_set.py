@@ -7,7 +7,7 @@ old one is killed, and its exit is awaited later, so that no other camera waits 
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -99,8 +99,15 @@ class CameraSet:
         if self._pictures is not None:
             self._pictures.add(name, picture)
 
-    def swap(self, settings: Sequence[CameraSettings]) -> list[CameraChannel]:
+    def swap(
+        self,
+        settings: Sequence[CameraSettings],
+        opened: Mapping[str, CameraProcess] | None = None,
+    ) -> list[CameraChannel]:
         """Put other settings in force.
+
+        Args:
+            opened: Processes of new sources that run already, by name of the camera.
 
         Returns:
             Channels that are no longer in force: no frame will come for the parts that
@@ -113,6 +120,7 @@ class CameraSet:
                 self._settings.get(each.name),
                 each,
                 self._pictures,
+                (opened or {}).get(each.name),
             )
             for each in settings
         )
@@ -207,22 +215,24 @@ def rebuild_channel(
     before: CameraSettings | None,
     after: CameraSettings,
     pictures: InspectedPictures | None = None,
+    opened: CameraProcess | None = None,
 ) -> CameraChannel:
     """Return a camera's channel after a reload: the old one if nothing changed.
 
     Args:
         old: Its channel, if there was a camera of this name. State that still holds
             is moved from it to the new one.
+        opened: Its process, if it has a new source and runs already.
 
     Raises:
         ConfigError: The picture of the empty belt cannot be used.
     """
     if old is None or before is None:
-        return build_channel(after, pictures=pictures)
+        return build_channel(after, opened, pictures)
     if before == after:
         return old
     keeps_process = capture_plan(before) == capture_plan(after)
-    new = build_channel(after, old.camera if keeps_process else None, pictures)
+    new = build_channel(after, old.camera if keeps_process else opened, pictures)
     new.take_over(old, has_same_parts=before.parts == after.parts)
     return new
 

@@ -182,6 +182,8 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
         ("secret", "broker.password_file"),
         ("nul", "a NUL character in broker.password_file"),
         ("login", "rtps://***"),
+        ("away", "It refused the connection"),
+        ("gone", "there is no such file, folder or device"),
     ],
 )
 def test_faulty_file_changes_nothing_until_it_is_corrected(
@@ -198,6 +200,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
         pids, good = camera_processes_of(process.pid), pc.config.read_bytes()
         changed = good.replace(b'"top"', b'"other"')
         login = f"rtps://admin:{PASSWORD}@cam/1".encode()
+        away = f"rtsp://admin:{PASSWORD}@127.0.0.1:{free_port()}/1"
         bad = {
             "typo": changed.replace(b"trigger =", b"triger ="),
             "type": changed + b'k = "many"\n',
@@ -210,6 +213,8 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
                 b"[broker]", b'[broker]\nusername = "u"\npassword_file = "absent"'
             ),
             "login": changed.replace(network.url.encode(), login),
+            "away": good.replace(network.url.encode(), away.encode()),
+            "gone": good.replace(network.url.encode(), b"file:none.avi"),
         }
         if fault == "missing":
             pc.config.unlink()

@@ -261,6 +261,7 @@ def run_aravis(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
     frame_publisher.extend_deadline(plan.open_timeout_ms)
     camera = GigeCamera(plan, frame_publisher)
     frame_publisher.set_warnings(camera.warnings)
+    frame_publisher.note_open()
     _publish_frames(plan, frame_publisher, camera)
 
 

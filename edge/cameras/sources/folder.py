@@ -10,7 +10,11 @@ from pathlib import Path
 
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.cameras.sources.folder_watch import POLL_S, Candidate, FolderWatch
-from edge.cameras.sources.picture_list import list_pictures, other_pictures
+from edge.cameras.sources.picture_list import (
+    list_pictures,
+    other_pictures,
+    pictures_below,
+)
 from edge.frame import Pixels
 from models.errors import CameraError
 from models.pictures import (
@@ -97,8 +101,12 @@ def _next_picture(plan: CapturePlan, watch: FolderWatch) -> Candidate | None:
 
 
 def _warn_of_others(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
-    others = other_pictures(Path(plan.source.address))
-    frame_publisher.set_warnings([others] if others else [])
+    folder = Path(plan.source.address)
+    try:
+        warnings = [other_pictures(folder), pictures_below(folder)]
+    except OSError as exc:
+        raise _unreadable(plan, exc) from exc
+    frame_publisher.set_warnings([warning for warning in warnings if warning])
 
 
 class _Parts:

@@ -299,6 +299,7 @@ def run_live(
         if plan.source.kind is SourceKind.USB:
             frame_publisher.set_warnings(capture.apply_controls())
         capture.refuse_deep_format()
+        frame_publisher.note_open()
         while True:
             frame_publisher.start_read(frame_id, plan.read_timeout_ms)
             pixels = capture.read()

@@ -44,3 +44,23 @@ def other_pictures(folder: Path) -> str:
         f"{counted(len(names), 'picture')} in a format that is not read, the "
         f"first {names[0]}"
     )
+
+
+def pictures_below(folder: Path) -> str:
+    """Return a sentence on pictures in subfolders, where there is none above them.
+
+    Returns:
+        Empty = there are pictures in the folder itself, or nowhere.
+
+    Raises:
+        OSError: It is not a folder, or cannot be read.
+    """
+    if list_pictures(folder):
+        return ""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (pictures := list_pictures(path)):
+            return (
+                f"{counted(len(pictures), 'picture')} in the subfolder {path.name}, "
+                "and subfolders are not read"
+            )
+    return ""

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.sources.picture_list import pictures_below
 from edge.cameras.supervisor import CameraProcess
 from edge.config.camera import CameraSettings
 from edge.doctor import camera_check
@@ -84,3 +85,16 @@ def test_folder_whose_pictures_cannot_be_read_is_a_failure_with_the_reason(
     assert "a.png: it has more than 8 bits a channel" in result.why
     read = check_camera(settings, daemon_runs=False, bit_depth=12)
     assert read.grade is Grade.OK
+
+
+def test_folder_without_pictures_is_a_warning_and_one_with_subfolders_a_failure(
+    tmp_path: Path,
+) -> None:
+    settings = CameraSettings(name="top", source=f"folder:{tmp_path}")
+    result = check_camera(settings, daemon_runs=False)
+    assert (result.grade, result.exit_code) == (Grade.WARN, 0)
+    assert "no picture yet" in result.what
+    (tmp_path / "day").mkdir()
+    assert cv2.imwrite(str(tmp_path / "day" / "a.png"), np.zeros((9, 9), np.uint8))
+    assert pictures_below(tmp_path).startswith("1 picture in the subfolder day")
+    assert check_camera(settings, daemon_runs=False).grade is Grade.FAIL
