@@ -82,6 +82,8 @@ class CameraChannel:
     comparison: RuleComparison | None = None
     # width and height of the last inspected frame; None before the first
     frame_size_px: tuple[int, int] | None = None
+    # why rules in pixels may be wrong since the size of the frames changed; empty else
+    resized: str = ""
     wants_snapshot: bool = False  # the next frame is copied to `snapshot`
     snapshot: Pixels | None = None  # a copy that a command asked for
     _map: RegionMap | None = None
@@ -167,7 +169,8 @@ class CameraChannel:
             region_map: For the model that inspected the frame.
         """
         height_px, width_px = pixels.shape[:2]
-        self.frame_size_px = size_px = (width_px, height_px)
+        size_px = (width_px, height_px)
+        self._note_size(size_px)
         everywhere = detections
         detections = region_map.filter(detections, *size_px)
         if self.inspects_parts:
@@ -249,7 +252,8 @@ class CameraChannel:
             for phrase in conditions
             if phrase != DAMAGED  # its share is more than its name
         ]
-        notes = () if is_lost else (camera.damage, camera.warning)
+        current = ("", "") if is_lost else (camera.damage, camera.warning)
+        notes = (*current, self.resized)
         faults += [f"camera {camera.name}: {note}" for note in notes if note]
         return faults + [str(rule) for rule in self.silent_rules(model)]
 
@@ -265,6 +269,21 @@ class CameraChannel:
             self.part_counter,
             confirmed=self.confirmed,
         )
+
+    def _note_size(self, size_px: tuple[int, int]) -> None:
+        """Log another size of the frames, and which rules count in pixels."""
+        before, self.frame_size_px = self.frame_size_px, size_px
+        # The pictures of a folder may differ.
+        if before is None or before == size_px or self.camera.is_triggered:
+            return
+        sizes = "{} x {} px now, {} x {} px before".format(*size_px, *before)
+        sized = [region.name for region in self.regions if region.min_size_px]
+        if sized:
+            self.resized = (
+                f"its frames are {sizes}: check min_size_px of {', '.join(sized)}, and "
+                "reload"
+            )
+        logger.warning("camera_resized camera=%s sizes=%r", self.camera.name, sizes)
 
     def _confirm(
         self, detections: Detections, stamp: Stamp, size_px: tuple[int, int]

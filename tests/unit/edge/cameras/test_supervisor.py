@@ -3,12 +3,19 @@ import random
 import numpy as np
 import pytest
 
+from edge.cameras.frame_buffer import (
+    FrameBuffer,
+    FrameBufferReader,
+    FrameBufferWriter,
+    HeaderField,
+)
 from edge.cameras.supervisor import (
     PAUSE_MAX_S,
     PAUSE_MIN_S,
     PAUSE_PATIENT_S,
     CameraProcess,
 )
+from edge.frame import Stamp
 from models.backoff import Backoff
 from models.messages import CameraState
 from tests.simulators.plans import plan_of
@@ -99,3 +106,18 @@ def test_terminated_camera_is_ended_and_not_started_again() -> None:
     camera.supervise(1)
     assert camera.state is CameraState.ENDED
     assert camera.pid is None
+
+
+def test_reason_of_a_process_that_fails_is_no_reason_of_its_last_frame() -> None:
+    camera, buffer = CameraProcess(plan_of("rtsp://camera/1")), FrameBuffer.create()
+    camera._frame_buffer, camera._reader = buffer, FrameBufferReader(buffer)  # noqa: SLF001
+    writer, pixels = FrameBufferWriter(buffer), np.zeros((2, 2, 3), np.uint8)
+    buffer.reason = "gain: wanted 64, got 16"
+    writer.publish(pixels, Stamp(0, 0, 0))
+    assert camera.take_frame() is not None
+    writer.publish(pixels, Stamp(1, 0, 0))
+    buffer.header[HeaderField.HAS_FAILED] = 1
+    buffer.reason = "camera cam: no frame."
+    assert camera.take_frame() is not None
+    assert (camera.state, camera.reason) == (CameraState.UP, "gain: wanted 64, got 16")
+    buffer.close()

@@ -243,6 +243,23 @@ def test_new_rules_keep_the_process_of_the_camera() -> None:
     assert [each.name for each in after.regions] == ["rim"]
 
 
+@pytest.mark.parametrize("min_size_px", [0, 20])
+def test_new_size_of_the_frames_is_a_fault_where_a_rule_counts_pixels(
+    min_size_px: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    rim = {"name": "rim", "polygon": LEFT, "min_size_px": min_size_px}
+    made, model = sim_channel(SimCamera("top"), region=[rim]), sim_model()
+    for number, size in enumerate([(48, 64), (48, 64), (96, 128)]):
+        pixels = np.zeros((*size, 3), np.uint8)
+        stamp = Stamp(number, number, number)
+        made.apply_rules(seen(20), stamp, pixels, made.region_map(model))
+    assert caplog.text.count("camera_resized camera=top") == 1
+    fault = (
+        "its frames are 128 x 96 px now, 64 x 48 px before: check min_size_px of rim"
+    )
+    assert any(fault in each for each in made.faults(model)) is bool(min_size_px)
+
+
 STRIP = [(0.45, 0.0), (0.55, 0), (0.55, 1), (0.45, 1)]
 
 
