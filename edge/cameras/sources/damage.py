@@ -76,6 +76,9 @@ def _pattern(texts: tuple[str, ...]) -> re.Pattern[str]:
 
 
 DAMAGE_PATTERN = _pattern(DAMAGE)
+# Levels of FFmpeg's fatal messages, errors and warnings; libjpeg's messages. Most
+# frames have none of them, and need no search for each message.
+DAMAGE_MARKS = (":08] ", ":16] ", ":24] ", "JPEG")
 
 
 def has_damage(log: str) -> bool:
@@ -86,7 +89,8 @@ def has_damage(log: str) -> bool:
     >>> has_damage("[OPENCV:FFMPEG:24] deprecated pixel format used")
     False
     """
-    return DAMAGE_PATTERN.search(log) is not None
+    is_possible = any(mark in log for mark in DAMAGE_MARKS)
+    return is_possible and DAMAGE_PATTERN.search(log) is not None
 
 
 def new_sizes(log: str) -> list[tuple[int, int] | None]:
@@ -95,6 +99,8 @@ def new_sizes(log: str) -> list[tuple[int, int] | None]:
     >>> new_sizes("[OPENCV:FFMPEG:48] sof0: picture: 640x480")
     [(640, 480)]
     """
+    if "sof0" not in log and "get_format" not in log:  # as in most frames
+        return []
     return [
         (int(width), int(height)) if width else None
         for width, height in NEW_SIZE.findall(log)
