@@ -14,7 +14,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
-@pytest.mark.fault(91)
+@pytest.mark.fault(101)
 def test_added_pictures_are_inspected_whole_and_once_over_restarts(
     tmp_path: Path, broker: Broker
 ) -> None:
