@@ -15,7 +15,9 @@ from models.counted import counted
 
 CPU_INFO = Path("/proc/cpuinfo")
 # Instructions on vectors and matrices, of x86 and ARM; others change no result.
-VECTOR_FLAG = re.compile(r"(sse|ssse|avx|amx|fma|f16c|asimd|neon|sve|sme|i8mm|bf16)\w*")
+VECTOR_FLAG = re.compile(
+    r"(sse|ssse|avx|amx|fma|f16c|asimd|neon|sve|sme(?!p)|i8mm|bf16)\w*"
+)
 FLAG_LINES = ("flags", "Features")  # proc(5): x86, ARM
 RUNTIMES = ("onnxruntime", "openvino")
 MEMORY_INFO = Path("/proc/self/statm")  # proc(5): the second number is resident pages
