@@ -148,7 +148,22 @@ def _add_certificate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_broker_config(args: argparse.Namespace) -> int:
-    """Write the files of a mosquitto that serves a plant, and its certificates."""
+    """Write the files of a mosquitto that serves a plant, and its certificates.
+
+    Raises:
+        ConfigError: See ``deploy.broker``; or a file may not be read by this user.
+    """
+    try:
+        return _write_all(args)
+    except OSError as exc:
+        raise ConfigError(
+            f"{exc.filename or args.out}: cannot be read.",
+            why=exc.strerror or str(exc),
+            fix="Run this as root, or give --out another folder.",
+        ) from exc
+
+
+def _write_all(args: argparse.Namespace) -> int:
     broker, is_made = find_broker(), args.make_certificates is not None
     subjects = _subjects(args) if is_made else ()
     plan = _plan(args, broker)

@@ -19,7 +19,11 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         exit 3
     }
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --require-hashes -r requirements/wheel.txt
+        --require-hashes -r requirements/wheel.txt || {
+        echo "make wheel: setuptools could not be installed; pip's message is above." >&2
+        echo "Fix: check the network or pip's index, then: make wheel" >&2
+        exit 3
+    }
     echo "$wanted" >"$stamp"
 fi
 # Left by an older version, which wrote no manifest.

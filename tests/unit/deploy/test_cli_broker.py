@@ -115,3 +115,14 @@ def test_included_folder_gets_a_part_and_the_broker_is_restarted_once(
     assert (tmp_path / "conf.d" / "graftline.conf").is_file()
     assert make(tmp_path, "a/b/d", out="conf.d") == 0
     assert "next: systemctl reload mosquitto" in capsys.readouterr().out
+
+
+def test_file_of_the_broker_that_cannot_be_read_is_a_config_error(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "mosquitto.conf").write_text(f"include_dir {tmp_path}/conf.d\n")
+    (tmp_path / "conf.d" / "other.conf").mkdir()  # root may read any file
+    with pytest.raises(ConfigError, match=r"other\.conf: cannot be read"):
+        make(tmp_path, "a/b/c", out="conf.d")
+    assert not (tmp_path / "tls").exists()

@@ -38,10 +38,11 @@ def test_stick_is_written_and_the_next_command_is_printed(
 ) -> None:
     wheelhouse = make_wheelhouse(tmp_path / "wheelhouse")
     words = ("--wheelhouse", wheelhouse, "--station", "a/b/c")
+    words += ("--camera", "rtsp://me:a&b@10.0.0.17/s", "--dashboard")
     assert provision(f"usb:{tmp_path / 'stick'}", *words) == 0
-    assert "sudo sh graftline-wheelhouse/install.sh --station a/b/c" in (
-        capsys.readouterr().out
-    )
+    command = "sudo sh graftline-wheelhouse/install.sh --station a/b/c"
+    options = "--camera 'rtsp://me:a&b@10.0.0.17/s' --dashboard"
+    assert f"{command} {options}\n" in capsys.readouterr().out
 
 
 def test_folder_is_set_up_and_the_report_is_printed(
