@@ -17,8 +17,11 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from models.files import read_regular
+
 KINDS = {".js", ".css", ".svg"}
 LEVEL = 9  # once for each file
+FILE_MAX_BYTES = 1 << 20  # ten times the largest one
 
 
 class CompressedFiles(StaticFiles):
@@ -58,7 +61,8 @@ class CompressedFiles(StaticFiles):
         with self._busy:
             kept = self._kept.get(str(path))
             if kept is None or kept[0] != changed_ns:
-                kept = changed_ns, gzip.compress(path.read_bytes(), LEVEL, mtime=0)
+                content = read_regular(path, FILE_MAX_BYTES)
+                kept = changed_ns, gzip.compress(content, LEVEL, mtime=0)
                 self._kept[str(path)] = kept
             return kept[1]
 
