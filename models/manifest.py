@@ -267,6 +267,7 @@ class Thresholds(_Part):
 Interval = tuple[Share, Share]  # lower and upper end
 UNKNOWN_INTERVAL = (0.0, 1.0)  # Wilson's of no trial; no trial count gives it otherwise
 COUNTED_SHARES = ("recall", "precision", "overkill", "escapes")
+WITH_INTERVAL = (*COUNTED_SHARES, "auroc")
 MEAN_PRECISIONS = ("map_33", "map_50", "map_75", "map_50_95")
 
 
@@ -312,8 +313,21 @@ class Metrics(_Part):
     escapes_interval: Interval | None = Field(
         default=None, description="95 % Wilson interval."
     )
+    auroc: Share | None = Field(
+        default=None,
+        description="How often the best score of a defective photo is above that of a "
+        "good one: area under the ROC, both kinds of photos whole.",
+    )
+    auroc_interval: Interval | None = Field(
+        default=None, description="95 % interval, Newcombe's method 5."
+    )
     images: Quantity = Field(description="Photos measured, good ones included.")
     good_images: Quantity = Field(description="Photos of good parts among them.")
+    bad_images: Quantity = Field(
+        default=0,
+        description="Photos of defective parts without boxes (bad/) among them: they "
+        "count in escapes and auroc only.",
+    )
     split: str = Field(default="val", description="Split that was measured.")
     not_measured: str = Field(
         default="",
@@ -342,18 +356,18 @@ class Metrics(_Part):
     @property
     def unmeasured(self) -> tuple[str, ...]:
         """Names of the figures that are null."""
-        names = (*MEAN_PRECISIONS, *COUNTED_SHARES)
+        names = (*MEAN_PRECISIONS, *WITH_INTERVAL)
         return tuple(name for name in names if getattr(self, name) is None)
 
     def without(self, names: Iterable[str], reason: str) -> Self:
         """Return the same metrics with some figures not measured.
 
         Args:
-            names: From ``MEAN_PRECISIONS`` and ``COUNTED_SHARES``.
+            names: From ``MEAN_PRECISIONS`` and ``WITH_INTERVAL``.
             reason: Sentence for ``not_measured``.
         """
         figures = {*names}
-        intervals = {f"{name}_interval" for name in figures & {*COUNTED_SHARES}}
+        intervals = {f"{name}_interval" for name in figures & {*WITH_INTERVAL}}
         gone: dict[str, object] = dict.fromkeys(figures | intervals)
         return self.model_copy(update={**gone, "not_measured": reason})
 

@@ -115,6 +115,11 @@ def _counts(report: CheckReport) -> str:
     ]
     if depth := bit_depth_line(report.dataset):
         rows.append(f"{depth}\n")
+    if report.dataset.bad:
+        rows.append(
+            f"bad: {counted(len(report.dataset.bad), 'photo')} of defective parts "
+            "without boxes, only measured on\n"
+        )
     if report.dataset.unlabelled:
         rows.append(
             f"left out: {counted(len(report.dataset.unlabelled), 'photo')}, "

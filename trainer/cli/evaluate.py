@@ -61,7 +61,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         dataset, note = without_trained(dataset, args.subject)
     if note:
         print_status(note)
-    _, photos = dataset.split(args.split)
+    _, photos = dataset.measured(args.split)
     with ticking("measure", len(photos)) as tick:
         outcome = evaluate(model, dataset, args.split, tick)
     known = parts_trained_by(args.subject, dataset, model.dataset_sha256, photos)

@@ -34,15 +34,17 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         ),
         "parts escaped": share_text(metrics.escapes, metrics.escapes_interval),
         "good parts alarmed": share_text(metrics.overkill, metrics.overkill_interval),
+        "good below defective": share_text(metrics.auroc, metrics.auroc_interval),
     }
     map_33, map_50, map_75, map_50_95 = (
         precision_text(getattr(metrics, name)) for name in MEAN_PRECISIONS
     )
     photos = counted(metrics.images, "photo")
+    bad = f", {metrics.bad_images} defective without boxes" * bool(metrics.bad_images)
     lines = [
-        f"{metrics.split}: {photos}, {metrics.good_images} good",
+        f"{metrics.split}: {photos}, {metrics.good_images} good{bad}",
         f"mAP@.33 {map_33}  @.5 {map_50}  @.75 {map_75}  @.5:.95 {map_50_95}",
-        *(f"{name:19} {share}" for name, share in shares.items()),
+        *(f"{name:20} {share}" for name, share in shares.items()),
         *([metrics.not_measured] if metrics.not_measured else []),
         thresholds_text(thresholds),
     ]

@@ -1,9 +1,10 @@
 """A dataset in memory: photos with boxes in pixels, in splits, good parts included.
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
-annotations holds photos of good parts. A photo that no label file describes is
-unlabelled: it is in no split, because it may show a defect. ``trainer.data.splitting``
-decides which photos are trained on and which are measured on.
+annotations holds photos of good parts, ``bad/`` those of defective parts without boxes,
+which are only measured on. A photo that no label file describes is unlabelled: it is in
+no split, because it may show a defect. ``trainer.data.splitting`` decides which photos
+are trained on and which are measured on.
 """
 
 import errno
@@ -25,6 +26,7 @@ from trainer.data.archive import unpacked
 from trainer.data.decoding import DecodingBudget, decoding_threads
 from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
+    BAD_FOLDER,
     GOOD_FOLDER,
     is_pipe_or_device,
     pictures_below,
@@ -83,6 +85,7 @@ class Photo:
     bit_depth: int | None = None  # of a file with more than 8 bits a channel
     brightest: int = 255  # largest value of a channel, as it is trained on
     pixels_sha256: str = ""  # of the decoded pixels; empty = not known
+    is_bad: bool = False  # a defective part of which no box is known
 
     @property
     def content(self) -> str:
@@ -92,7 +95,7 @@ class Photo:
     @property
     def is_good(self) -> bool:
         """Whether the photo shows a part without defects."""
-        return len(self.labels) == 0
+        return len(self.labels) == 0 and not self.is_bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Dataset:
     sha256: str  # hash of all photos and labels; paths do not count
     split_assignment: SplitAssignment
     unlabelled: tuple[Photo, ...] = ()  # may show a defect or not; in no split
+    bad: tuple[Photo, ...] = ()  # defective parts without boxes; in no split
 
     @property
     def photo_count(self) -> int:
@@ -161,6 +165,17 @@ class Dataset:
             )
         return name, photos
 
+    def measured(self, name: str | None) -> tuple[str, tuple[Photo, ...]]:
+        """Return the photos to measure on, with those of ``bad/``; see ``split``.
+
+        Raises:
+            DatasetError: As ``split``; not where ``bad/`` alone has photos.
+        """
+        if name is None and self.bad and not self.photos:
+            return "all", self.bad
+        split, photos = self.split(name)
+        return split, (*photos, *self.bad)
+
     def relative(self, path: Path) -> str:
         """Return a path relative to the dataset; unchanged where it lies elsewhere."""
         inside = path.is_relative_to(self.root)
@@ -193,8 +208,11 @@ class Dataset:
         if not trained + measured:
             raise DatasetError(
                 f"{self.root}: no photo has a labelled defect.",
-                why=f"{counted(len(train) + len(val), 'photo')}, none with a box.",
-                fix="Label some defects, or check that the labels were exported.",
+                why=f"{counted(len(train) + len(val), 'photo')}, none with a box: from "
+                "good parts alone no class of defects can be trained or measured.",
+                fix="Draw boxes around defects (at least two photos; ten boxes of each "
+                "kind are a start), and put the export of the annotation tool beside "
+                f"{GOOD_FOLDER}/; or check that the labels were exported.",
             )
         if not (trained and measured):
             raise DatasetError(
@@ -249,7 +267,10 @@ def open_dataset(
         folder = unpacked(root)
         annotations = read_annotations(folder)
         known = {photo.path for photo in annotations.photos}
-        good = [photo for photo in _good_photos(folder) if photo.path not in known]
+        good, bad = (
+            [photo for photo in _photos_in(folder / name) if photo.path not in known]
+            for name in (GOOD_FOLDER, BAD_FOLDER)
+        )
     except OSError as exc:
         fix = "Give this user the right to read the dataset, or copy it again."
         if exc.errno == errno.EFBIG:
@@ -260,7 +281,9 @@ def open_dataset(
             fix=fix,
         ) from exc
     findings = list(annotations.findings)
-    photos = _read_photos(annotations, good, options, findings, on_photo)
+    photos = _read_photos(annotations, [*good, *bad], options, findings, on_photo)
+    verdicts = _bad_among(photos, folder / BAD_FOLDER)
+    photos = {key: photo for key, photo in photos.items() if key not in verdicts}
     found = [photo.bit_depth for photo in photos.values() if photo.bit_depth]
     options = replace(options, bit_depth=options.bit_depth or max(found, default=None))
 
@@ -272,7 +295,7 @@ def open_dataset(
     good_photos = used([*good, *annotations.unlisted])
     findings += _unlabelled_findings(annotations, options.unlabelled)
     findings += _unmeasurable(root, splits)
-    if not any(splits.values()) and not good_photos:
+    if not any(splits.values()) and not good_photos and not verdicts:
         raise DatasetError(
             f"{root}: no photo can be used.",
             why=str(findings[0]) if findings else "The dataset is empty.",
@@ -292,6 +315,7 @@ def open_dataset(
             for row in annotations.photos
             if id(row) in photos and not _is_used(row, options.unlabelled)
         ),
+        tuple(verdicts.values()),
     )
 
 
@@ -372,9 +396,17 @@ def _read_photos(
     return photos
 
 
-def _good_photos(root: Path) -> list[PhotoRows]:
-    folder = root / GOOD_FOLDER
+def _photos_in(folder: Path) -> list[PhotoRows]:
     return [PhotoRows(path, folder) for path in pictures_below(folder)]
+
+
+def _bad_among(photos: dict[int, Photo], folder: Path) -> dict[int, Photo]:
+    """Return the photos of ``bad/`` without boxes, also where a label file has them."""
+    return {
+        key: replace(photo, is_bad=True)
+        for key, photo in photos.items()
+        if photo.path.is_relative_to(folder) and not len(photo.labels)
+    }
 
 
 def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:

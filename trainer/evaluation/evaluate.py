@@ -136,12 +136,13 @@ def evaluate(
 
     Args:
         dataset: Its classes may be in another order than the model's.
-        split: None = ``val`` if there is one, else everything.
+        split: None = ``val`` if there is one, else everything. Photos of ``bad/`` are
+            measured with each.
 
     Raises:
         DatasetError: No such split, or a class that the model does not know.
     """
-    name, photos = dataset.split(split)
+    name, photos = dataset.measured(split)
     photos = relabelled(photos, dataset, model.labels)
     found = predict_photos(
         model.detector,

@@ -19,8 +19,8 @@ from trainer.data.splitting.split_record import (
     read_split_record,
 )
 
-ON_DEFECTIVE = (*MEAN_PRECISIONS, "recall", "precision", "escapes")
-ON_GOOD = ("overkill",)
+ON_DEFECTIVE = (*MEAN_PRECISIONS, "recall", "precision", "escapes", "auroc")
+ON_GOOD = ("overkill", "auroc")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from models.detector import Detector, detect, equal_thresholds
 from models.manifest import Interval, Metrics, Thresholds
 from models.postprocess import IOU_THRESHOLD, DecisionRule
 from trainer.data.dataset import Photo, read_photo
-from trainer.evaluation.intervals import wilson
+from trainer.evaluation.intervals import auroc_of, wilson
 
 LOWEST_SCORE = 0.01  # precision-recall curves start here
 # DeepPCB's rule, arXiv:1902.06197: same class and IoU above 0.33. The factory asks
@@ -59,12 +59,14 @@ def average_precisions(
     """Return the mean average precision at each IoU of ``AP_IOUS``.
 
     Returns:
-        IoU to precision in 0..1; classes without a labelled box do not count. None
-        where no class has a labelled box.
+        IoU to precision in 0..1; classes without a labelled box do not count, nor do
+        photos of defective parts without boxes. None where no class has a box.
 
     Source:
         pycocotools' COCOeval: 101 recall points, at most 100 detections a photo.
     """
+    known = [i for i, photo in enumerate(photos) if not photo.is_bad]
+    found, photos = [found[i] for i in known], [photos[i] for i in known]
     if not any(len(photo.labels) for photo in photos):
         return None
     evaluation = COCOeval(*_as_coco(found, photos, label_count), "bbox")
@@ -158,10 +160,10 @@ class Counts:
 
     boxes: int
     true_positives: int  # labelled boxes found
-    reported: int  # detections
+    reported: int  # detections, not those on defective parts without boxes
     good: int
     alarmed: int  # good ones with a detection
-    defective: int  # photos with labelled boxes
+    defective: int  # photos with labelled boxes, or of parts known as defective
     escaped: int  # defective ones without any detection
 
 
@@ -180,7 +182,7 @@ def count(
     return Counts(
         boxes=sum(len(photo.labels) for photo in photos),
         true_positives=sum(int(true_positives(d, p).sum()) for d, p in pairs),
-        reported=sum(len(d) for d in kept),
+        reported=sum(len(d) for d, photo in pairs if not photo.is_bad),
         good=len(good),
         alarmed=sum(len(d) > 0 for d in good),
         defective=len(bad),
@@ -225,6 +227,7 @@ def metrics_of(
     precision, precision_interval = _share(counts.true_positives, counts.reported)
     overkill, overkill_interval = _share(counts.alarmed, counts.good)
     escapes, escapes_interval = _share(counts.escaped, counts.defective)
+    area = auroc_of(*best_scores(found, photos))
     return Metrics(
         map_33=precisions[RIGHT_IOU] if precisions else None,
         map_50=precisions[0.5] if precisions else None,
@@ -238,10 +241,23 @@ def metrics_of(
         overkill_interval=overkill_interval,
         escapes=escapes,
         escapes_interval=escapes_interval,
+        auroc=area[0] if area else None,
+        auroc_interval=area[1] if area else None,
         images=len(photos),
         good_images=counts.good,
+        bad_images=sum(photo.is_bad for photo in photos),
         split=split,
     )
+
+
+def best_scores(
+    found: Sequence[Detections], photos: Sequence[Photo]
+) -> tuple[list[float], list[float]]:
+    """Return the best score of each good photo, then of each defective one."""
+    best = [float(one.scores.max(initial=0)) for one in found]
+    rows = list(zip(best, photos, strict=True))
+    good = [score for score, photo in rows if photo.is_good]
+    return good, [score for score, photo in rows if not photo.is_good]
 
 
 def _share(hits: int, trials: int) -> tuple[float | None, Interval | None]:

@@ -18,6 +18,7 @@ from trainer.data.checks.photos import (
     bit_depth_mix,
     black_photos,
     colour_mix,
+    copies_in_bad,
     mixed_sizes,
     near_contradictions,
     near_duplicates_across_splits,
@@ -80,6 +81,7 @@ class CheckReport:
             "labels": list(self.dataset.labels),
             "bit_depth": self.dataset.bit_depth,
             "splits": splits,
+            "bad_images": len(self.dataset.bad),
             "unlabelled": [
                 printable(self.dataset.relative(photo.path))
                 for photo in self.dataset.unlabelled
@@ -120,6 +122,7 @@ def check_dataset(
         *huge_boxes(dataset),
         *repeated_photos(dataset),
         *near_contradictions(dataset),
+        *copies_in_bad(dataset),
         *near_duplicates_across_splits(dataset),
         *colour_mix(dataset),
         *bit_depth_mix(dataset),

@@ -232,6 +232,20 @@ def near_contradictions(dataset: Dataset) -> list[Finding]:
     return findings
 
 
+def copies_in_bad(dataset: Dataset) -> list[Finding]:
+    """Return an error for each photo of ``bad/`` that the dataset holds elsewhere."""
+    others = {photo.content: photo for photo in dataset.photos}
+    findings = []
+    for photo in dataset.bad:
+        if twin := others.get(photo.content):
+            shown = "a good part" if twin.is_good else f"labelled with {_boxes(twin)}"
+            why = f"it is the same picture as {dataset.relative(twin.path)}, {shown}."
+            fix = "Delete one of the two."
+            kind = FindingKind.CONTRADICTION
+            findings.append(Finding(Level.ERROR, photo.path, "", why, fix, kind))
+    return findings
+
+
 def one_part(dataset: Dataset) -> list[Finding]:
     """Return a finding where photos to measure on show only parts that are trained on.
 

@@ -23,6 +23,10 @@ from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 SUFFIXES = PICTURE_SUFFIXES  # the same as the daemon's
 JPEG_SUFFIXES = frozenset({".jfif", ".jif", ".jpe"})  # of JPEGs, but not looked for
 GOOD_FOLDER = "good"  # photos of good parts, beside the label files
+# Photos of defective parts without boxes: a verdict for the whole photo. They are
+# measured on, never trained on.
+BAD_FOLDER = "bad"
+VERDICT_FOLDERS = (GOOD_FOLDER, BAD_FOLDER)
 # Of macOS' zips, of network drives (thumbnails, deleted files) and of Windows.
 FOREIGN_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN"}
@@ -131,7 +135,7 @@ class PictureFinder:
     2. Where none of its pictures is there, the data set was moved since, and pictures
        are found by their names. The folders of a name must be those of the picture, or
        be unknown here and stand for one folder of the data set.
-    3. ``good/`` is searched only for names that contain this folder.
+    3. ``good/`` and ``bad/`` are searched only for names that contain the folder.
 
     Args:
         root: Folder of the dataset; no picture outside it is found.
@@ -275,7 +279,7 @@ class PictureFinder:
             candidates = [
                 path
                 for path in self.named(parts[-1])
-                if GOOD_FOLDER in parts[:-1] or not self.is_good(path)
+                if not (folder := self.verdict(path)) or folder in parts[:-1]
             ]
             if candidates:
                 return self._best(parts, candidates)
@@ -299,6 +303,12 @@ class PictureFinder:
     def is_good(self, path: Path) -> bool:
         """Return whether a picture lies in ``good/``."""
         return path.is_relative_to(self.root / GOOD_FOLDER)
+
+    def verdict(self, path: Path) -> str:
+        """Return the folder that is a verdict on a picture; empty = it lies in none."""
+        inside = path.is_relative_to(self.root)
+        parts = path.relative_to(self.root).parts if inside else ()
+        return parts[0] if parts and parts[0] in VERDICT_FOLDERS else ""
 
     def _meaning(
         self,

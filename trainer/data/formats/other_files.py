@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models.files import read_start
 from trainer.data.findings import Finding, Level, first_names
-from trainer.data.formats.files import GOOD_FOLDER, is_picture
+from trainer.data.formats.files import GOOD_FOLDER, VERDICT_FOLDERS, is_picture
 from trainer.data.formats.xml_tree import root_tag
 
 ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz"})
@@ -74,7 +74,7 @@ def _reason(root: Path, path: Path) -> tuple[Level, str, str] | None:
     suffix = path.suffix.lower()
     if suffix not in NAMED or path.name.startswith("."):
         return None
-    if path.is_relative_to(root / GOOD_FOLDER):
+    if any(path.is_relative_to(root / folder) for folder in VERDICT_FOLDERS):
         return None
     if suffix in ARCHIVES:
         fix = "Unpack it if it holds photos or labels of this dataset."

@@ -51,9 +51,9 @@ def _is_plain(name: str) -> bool:
 
 
 def _picture(finder: PictureFinder, name: PictureName) -> Path | None:
-    """Return the only picture of a name outside of ``good/``."""
+    """Return the only picture of a name outside of ``good/`` and ``bad/``."""
     for spelling in name.spellings:
-        candidates = [p for p in finder.named(spelling) if not finder.is_good(p)]
+        candidates = [p for p in finder.named(spelling) if not finder.verdict(p)]
         if candidates:
             return candidates[0] if len(candidates) == 1 else None
     return None

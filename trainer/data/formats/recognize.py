@@ -8,13 +8,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats import cvat
 from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.files import (
-    GOOD_FOLDER,
+    VERDICT_FOLDERS,
     PictureFinder,
     files_and_packages,
     is_picture,
@@ -87,6 +86,9 @@ def read_annotations(root: Path) -> Annotations:
         )
     taken = {*cvat.find_files(root), *voc.find_files(files)}
     unread += other_findings(root, files, taken, is_yolo="YOLO" in found)
+    if not found and _has_verdicts_only(root, files, unread):
+        unread += [package_finding(folder) for folder in packages]
+        return Annotations(findings=[*unread, *unread_formats(files)])
     if not found:
         raise _no_labels(root, files, [_named(root, finding) for finding in unread])
     [(_, read)] = found.values()
@@ -112,9 +114,6 @@ def _no_labels(root: Path, files: list[Path], named: list[str]) -> DatasetError:
     if inside := datasets_inside(root, files):
         named = [f"Labels are in {first_names(inside)}.", *named]
         fix = f"Give one folder of photos and labels, for example {root / inside[0]}."
-    good = sum(is_picture(file) for file in files)
-    if good and not named and all(_is_good_part(root, file) for file in files):
-        return _only_good_parts(root, good)
     why = " ".join(["Expected", KNOWN_FORMATS + ".", *filter(None, named)])
     return DatasetError(f"{root}: no labels found.", why=why, fix=fix)
 
@@ -153,12 +152,12 @@ def _explain_folders(root: Path, annotations: Annotations) -> None:
 def _unlisted(
     annotations: Annotations, files: list[Path], finder: PictureFinder
 ) -> list[PhotoRows]:
-    """Return the pictures that no record means; those of ``good/`` need none."""
+    """Return the pictures that no record means; a verdict of the folder needs none."""
     known = {photo.path for photo in annotations.photos}
     others = [
         path
         for path in files
-        if is_picture(path) and path not in known and not finder.is_good(path)
+        if is_picture(path) and path not in known and not finder.verdict(path)
     ]
     # A link to a picture is the same picture.
     real = {os.path.realpath(path) for path in known} if others else set()
@@ -174,20 +173,14 @@ def _unlisted(
     ]
 
 
-def _is_good_part(root: Path, file: Path) -> bool:
-    return not is_picture(file) or file.relative_to(root).parts[0] == GOOD_FOLDER
-
-
-def _only_good_parts(root: Path, good: int) -> DatasetError:
-    """Return the error of a folder with good parts and no labels."""
-    return DatasetError(
-        f"{root}: {counted(good, 'photo')} of good parts, but no labelled defect.",
-        why="A detector learns the defects that it is shown: from good parts alone "
-        "nothing can be trained or measured.",
-        fix="Photograph defective parts, draw boxes around their defects (at least "
-        "two photos; ten boxes of each kind are a start), and put the export of the "
-        f"annotation tool beside {GOOD_FOLDER}/: {KNOWN_FORMATS}. The good parts are "
-        "then used to measure and avoid false alarms.",
+def _has_verdicts_only(root: Path, files: list[Path], unread: list[Finding]) -> bool:
+    """Return whether all pictures lie in ``good/`` and ``bad/``: none needs a label."""
+    pictures = [file.relative_to(root) for file in files if is_picture(file)]
+    has_errors = any(finding.level is Level.ERROR for finding in unread)
+    return (
+        bool(pictures)
+        and not has_errors
+        and all(picture.parts[0] in VERDICT_FOLDERS for picture in pictures)
     )
 
 

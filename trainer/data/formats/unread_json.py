@@ -11,7 +11,7 @@ from models.photo_provenance import PROVENANCE_NAME
 from trainer.data.findings import Finding, Level, first_names
 from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.coco.document import other_kind
-from trainer.data.formats.files import GOOD_FOLDER
+from trainer.data.formats.files import VERDICT_FOLDERS
 from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.label_studio.reader import is_label_studio
 from trainer.data.synthetic.line_folder import MARKER as SYNTH_MARKER
@@ -100,7 +100,7 @@ def unread_folders(root: Path, files: Sequence[Path]) -> list[Finding]:
         for path in files
         if _is_json(path)
         and not is_searched(root, path)
-        and not path.is_relative_to(root / GOOD_FOLDER)
+        and path.relative_to(root).parts[0] not in VERDICT_FOLDERS
     ]
     found = [path for path in deeper[:MOST_TRIED] if _holds_labels(read_json(path))]
     if not found:

@@ -350,3 +350,58 @@ def test_damaged_picture_that_nothing_lists_does_not_stop_training(
 def test_check_counts_and_names_unlabelled_photos_as_json(tmp_path: Path) -> None:
     report = check_dataset(with_unlisted(tmp_path / "d"))
     assert report.as_json()["unlabelled"] == ["images/new.png"]
+
+
+def with_bad(root: Path, count: int = 2) -> Path:
+    """Add photos of defective parts without boxes to a dataset."""
+    (root / "bad" / "lot 7").mkdir(parents=True)
+    for number in range(count):
+        picture = plate(np.random.default_rng(100 + number))
+        cv2.imwrite(str(root / "bad" / "lot 7" / f"{number}.png"), picture)
+    return root
+
+
+def test_photos_of_bad_are_in_no_split_and_measured_with_each(tmp_path: Path) -> None:
+    plain = open_dataset(write_coco(tmp_path / "d", good=2))
+    dataset = open_dataset(with_bad(tmp_path / "d"))
+    assert [photo.path.name for photo in dataset.bad] == ["0.png", "1.png"]
+    assert not any(photo.is_good for photo in dataset.bad)
+    assert dataset.sha256 == plain.sha256
+    trained, held_out = ([p.sha256 for p in part] for part in dataset.for_training())
+    assert [p.sha256 for p in plain.for_training()[0]] == trained
+    assert [p.sha256 for p in plain.for_training()[1]] == held_out
+    assert dataset.unlabelled == ()
+    name, photos = dataset.measured(None)
+    assert (name, len(photos)) == ("val", len(plain.splits["val"]) + 2)
+
+
+def test_listed_photo_of_bad_without_a_box_is_no_good_part(tmp_path: Path) -> None:
+    root = with_bad(write_coco(tmp_path / "d"))
+    document = json.loads((root / "train.json").read_bytes())
+    document["images"].append({"id": 99, "file_name": "bad/lot 7/0.png"})
+    (root / "train.json").write_text(json.dumps(document))
+    dataset = open_dataset(root)
+    assert len(dataset.bad) == 2
+    assert not any(photo.is_good for photo in dataset.photos)
+
+
+def test_name_of_a_label_file_never_finds_a_namesake_in_bad(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", {"train": 2})
+    (root / "bad").mkdir()
+    (root / "images" / "train-0.png").rename(root / "bad" / "train-0.png")
+    dataset = open_dataset(root)
+    assert "there is no such photo" in dataset.findings[0].why
+
+
+def test_same_picture_in_good_and_bad_is_an_error(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", good=2)
+    (root / "bad").mkdir()
+    (root / "bad" / "x.png").write_bytes((root / "good" / "0.png").read_bytes())
+    [found] = check_dataset(root).errors
+    assert "same picture as good/0.png, a good part" in found.why
+
+
+def test_folder_of_bad_parts_alone_can_be_measured_on(tmp_path: Path) -> None:
+    dataset = open_dataset(with_bad(tmp_path / "d"))
+    assert dataset.measured(None) == ("all", dataset.bad)
+    assert check_dataset(dataset.root, trains=False).errors == ()

@@ -2,7 +2,12 @@
 
 import pytest
 
-from trainer.evaluation.intervals import trials_to_show, upper_bound, wilson
+from trainer.evaluation.intervals import (
+    auroc_of,
+    trials_to_show,
+    upper_bound,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,19 @@ def test_wilson_matches_published_example() -> None:
     # Brown, Cai, DasGupta 2001: 15 of 50 gives 0.191 to 0.438
     low, high = wilson(15, 50)
     assert (round(low, 3), round(high, 3)) == (0.191, 0.438)
+
+
+def test_area_of_a_perfect_order_still_has_an_interval() -> None:
+    area = auroc_of([0.1] * 20, [0.9] * 20)
+    assert area is not None
+    assert area[0] == 1
+    assert area[1] == (pytest.approx(0.86, abs=0.03), 1)
+
+
+def test_interval_of_an_area_narrows_with_more_parts() -> None:
+    good, defective = [0.1, 0.3, 0.5], [0.2, 0.4, 0.6]
+    few, many = auroc_of(good, defective), auroc_of(good * 20, defective * 20)
+    assert few is not None
+    assert many is not None
+    assert few[0] == pytest.approx(many[0])
+    assert few[1][0] < many[1][0] < many[0] < many[1][1] < few[1][1]

@@ -1,5 +1,6 @@
 """Metrics of detections made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,26 @@ def test_average_precision_of_one_class_equals_pycocotools() -> None:
     recall, precision = hits / 2, hits / np.arange(1, 4)
     ours = average_precision(recall, monotonous(precision))
     assert ours == pytest.approx(average_precisions(answer, photos, 1)[0.33])
+
+
+def test_defective_part_without_boxes_counts_in_escapes_and_auroc_only() -> None:
+    bad = replace(photo(), is_bad=True)
+    photos = [photo(0), photo(), bad, bad]
+    hits = [
+        found((BOX, 0.9, 0)),
+        found((BOX, 0.2, 0)),
+        found((BOX, 0.8, 1)),
+        no_detections(),
+    ]
+    with_bad = measure(hits, photos, ("a", "b"), thresholds(0.5), "val")
+    plain = measure(hits[:2], photos[:2], ("a", "b"), thresholds(0.5), "val")
+    assert (with_bad.escapes, plain.escapes) == (pytest.approx(1 / 3), 0)
+    assert (with_bad.auroc, plain.auroc) == (pytest.approx(2 / 3), 1)
+    assert (with_bad.precision, with_bad.map_50) == (plain.precision, plain.map_50)
+    assert (with_bad.bad_images, with_bad.good_images, with_bad.images) == (2, 1, 4)
+
+
+def test_auroc_is_null_without_good_or_without_defective_parts() -> None:
+    for photos in ([photo()], [photo(0)]):
+        metrics = measure([no_detections()], photos, ("a", "b"), thresholds(0.5), "val")
+        assert (metrics.auroc, metrics.auroc_interval) == (None, None)

@@ -27,7 +27,6 @@ from urllib.parse import unquote
 
 from models.counted import counted
 from trainer.data.formats.files import (
-    GOOD_FOLDER,
     SUFFIXES,
     PictureFinder,
 )
@@ -200,20 +199,21 @@ class _Search:
             found = [
                 path
                 for path in self._finder.candidates(name)
-                if not self._finder.is_good(path) or self._may_be_good(statement)
+                if not (folder := self._finder.verdict(path))
+                or self._may_be_in(folder, statement)
             ]
             if found:
                 return found
         return []
 
-    def _may_be_good(self, statement: Statement) -> bool:
-        """Return whether an XML itself places its picture in ``good/``."""
+    def _may_be_in(self, folder: str, statement: Statement) -> bool:
+        """Return whether an XML itself places its picture in ``good/`` or ``bad/``."""
         folders = [
             *_parts(statement.filename)[:-1],
             *_parts(statement.path)[:-1],
             _last(statement.folder),
         ]
-        return GOOD_FOLDER in folders or self._finder.is_good(statement.file)
+        return folder in folders or self._finder.verdict(statement.file) == folder
 
     def _near(self, folder: Path, candidates: Sequence[Path]) -> list[Path]:
         """Return the candidates beside the XML, else those in its folder's place."""

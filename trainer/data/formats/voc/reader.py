@@ -247,7 +247,7 @@ def _unlabelled(
             state_reason="it has no XML",
         )
         for path in all_files
-        if is_picture(path) and path not in known and not finder.is_good(path)
+        if is_picture(path) and path not in known and not finder.verdict(path)
     ]
 
 

@@ -151,7 +151,7 @@ def _assign_files(
 
 def _may_be_labelled(photo: PhotoRows, finder: PictureFinder) -> bool:
     """Return whether a photo needs a label file; a missing one is reported as that."""
-    return not finder.is_good(photo.path) and photo.path.exists()
+    return not finder.verdict(photo.path) and photo.path.exists()
 
 
 def _refuse_good(
@@ -235,7 +235,7 @@ def _unlisted(
     known = {photo.path for photo in annotations.photos}
     of = f" of {settings.name}" if settings.name else ""
     for path in rest:
-        if path in known or finder.is_good(path):
+        if path in known or finder.verdict(path):
             continue
         folder = path.parent.relative_to(finder.root)
         yield PhotoRows(

@@ -17,7 +17,6 @@ from unicodedata import normalize
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
-    GOOD_FOLDER,
     PictureFinder,
     PictureName,
     is_picture,
@@ -90,12 +89,12 @@ class SplitReader:
         return [photo for photo in photos if id(photo) not in left_out]
 
     def _in_folder(self, folder: Path) -> list[PhotoRows]:
-        """Return the photos of a folder, those of ``good/`` only if it is named."""
-        is_named = folder.is_relative_to(self._root / GOOD_FOLDER)
+        """Return the photos of a folder, those with a verdict only if it is named."""
+        named = self._finder.verdict(folder)
         return [
             PhotoRows(path, path.parent)
             for path in pictures_below(folder)
-            if is_named or not self._finder.is_good(path)
+            if self._finder.verdict(path) in {"", named}
         ]
 
     def _of_folders(self) -> Splits:

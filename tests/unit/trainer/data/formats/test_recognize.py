@@ -93,12 +93,12 @@ def test_json_that_is_damaged_is_named_where_nothing_else_is_there(
 
 def test_folder_with_good_parts_only_says_what_is_possible(tmp_path: Path) -> None:
     for number in range(3):
-        write_picture(tmp_path / f"good/{number}.png")
-    write_text(tmp_path / "readme.txt", "by the line")
-    with pytest.raises(DatasetError, match="3 photos of good parts, but") as caught:
-        read_annotations(tmp_path)
-    assert "nothing can be trained" in caught.value.why
-    assert "draw boxes around their defects" in caught.value.fix
+        write_picture(tmp_path / f"good/{number}.png", number)
+    dataset = open_dataset(tmp_path)
+    assert (len(dataset.photos), dataset.labels) == (3, ())
+    with pytest.raises(DatasetError, match="no photo has a labelled defect") as caught:
+        dataset.for_training()
+    assert "export of the annotation tool beside good/" in caught.value.fix
     write_picture(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="no labels found"):
         read_annotations(tmp_path)
