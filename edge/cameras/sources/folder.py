@@ -138,7 +138,7 @@ class _Parts:
 
         Args:
             bit_depth: With which it was read.
-            digest: Of a picture in a watched folder.
+            digest: Digest of a picture in a watched folder; empty where none is kept.
         """
         publisher = self._publisher
         self._due_ns = self._due_ns or time.monotonic_ns()
