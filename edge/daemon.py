@@ -139,6 +139,8 @@ class _Daemon:
         started_s: Monotonic clock at the start of the run.
     """
 
+    _reloading: "_Reload | None" = None  # whose new sources are being opened
+
     def __init__(
         self,
         configuration: Configuration,
@@ -157,7 +159,6 @@ class _Daemon:
         self._configuration, self._outbox = configuration, outbox
         self._cameras, self._show_progress = cameras, show_progress
         self._stop, self._reload = signals
-        self._reloading: _Reload | None = None
         self._commands = CommandQueue(
             topics,
             cameras.trigger_timeout_ms,
@@ -169,10 +170,7 @@ class _Daemon:
             *(settings.broker, outbox, topics, will),
             commands=(topics.commands, self._commands.enqueue),
         )
-        self._recorder = DecisionRecorder(
-            *(evidence, outbox, topics, boot_id, is_clock_synchronized),
-            on_inspected=cameras.note_inspected,
-        )
+        self._recorder = self._build_recorder(evidence, topics, boot_id)
         thermal = ThermalMonitor(settings.thermal)
         self._pipeline = Pipeline(
             model,
@@ -201,6 +199,14 @@ class _Daemon:
         )
         self._watchdog = self._build_watchdog()
         self._metrics_server = self._build_metrics_server(status, thermal)
+
+    def _build_recorder(
+        self, evidence: EvidenceStore, topics: StationTopics, boot_id: str
+    ) -> DecisionRecorder:
+        return DecisionRecorder(
+            *(evidence, self._outbox, topics, boot_id, is_clock_synchronized),
+            on_inspected=self._cameras.note_inspected,
+        )
 
     def _build_model_control(self) -> ModelControl:
         return ModelControl(

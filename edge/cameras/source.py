@@ -80,6 +80,11 @@ class Source:
         return self.address.partition(":")[0].lower() if is_stream else ""
 
     @property
+    def path(self) -> Path:
+        """Path of a folder, a file or a device."""
+        return Path(self.address)
+
+    @property
     def is_rtsp(self) -> bool:
         """Whether it is a stream over RTSP."""
         return self.scheme in RTSP_SCHEMES

@@ -32,11 +32,9 @@ class SourceCheck:
     def __init__(
         self, old: Sequence[CameraSettings], new: Sequence[CameraSettings]
     ) -> None:
-        in_force = {camera.source.address for camera in old}
+        in_force = {camera.source for camera in old}
         plans = [
-            capture_plan(camera)
-            for camera in new
-            if camera.source.address not in in_force
+            capture_plan(camera) for camera in new if camera.source not in in_force
         ]
         self.cameras: dict[str, CameraProcess] = {}
         try:

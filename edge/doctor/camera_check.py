@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from edge.cameras.frame_publisher import GRACE_MS, CapturePlan
 from edge.cameras.settings import ControlSettings
@@ -92,7 +91,7 @@ def check_camera(
 
 def _waits_for_pictures(source: Source) -> bool:
     """Return whether it is a folder that has nothing in it to be read."""
-    folder = Path(source.address)
+    folder = source.path
     if source.kind is not SourceKind.FOLDER or not folder.is_dir():
         return False
     try:
