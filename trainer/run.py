@@ -25,6 +25,8 @@ from models.strict_json import parse_json
 from models.tiles import Tiles
 from models.value_types import INPUT_MAX_PX, LABELS_MAX, PIXELS_MAX, TILES_MAX
 from trainer.detectors.base import Architecture, TrainableDetector
+from trainer.detectors.patch_memory import PatchMemory
+from trainer.detectors.unknown import UnknownDetector
 from trainer.detectors.weights import UNREADABLE
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
@@ -35,6 +37,7 @@ RECORD_MAX_BYTES = 64 << 20  # a long training has some 200 kB
 WEIGHTS_NAME = "model.safetensors"
 CHECKPOINT_NAME = "checkpoint.pt"
 REPORT_NAME = "report.html"
+MEMORY_MAX = 1 << 16  # rows of a memory, and numbers of a row
 
 
 class CurvePoint(BaseModel):
@@ -124,6 +127,34 @@ class Ancestor(BaseModel):
     )
 
 
+class UnknownRecord(BaseModel):
+    """The class ``unknown`` of a run: its memory of good parts, and what it can see."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int = Field(ge=1, le=MEMORY_MAX, description="Patches in the memory.")
+    inputs: int = Field(ge=1, le=MEMORY_MAX, description="Channels of a patch.")
+    good_photos: int = Field(ge=1, description="Photos that it was made of.")
+    seconds: float = Field(ge=0, description="Time that it took to make.")
+    cell_px: float = Field(
+        gt=0,
+        description="Side of a cell in pixels of the photo: what is smaller, and "
+        "faint, is not seen.",
+    )
+    aligned: float | None = Field(
+        default=None,
+        description="Share of the variance of good patches that their place explains, "
+        "0..1; null = photos of several sizes, or tiles.",
+    )
+    unusual: tuple[tuple[str, float], ...] = Field(
+        default=(),
+        description="Good photos that are the least like the others, and their scores.",
+    )
+    notes: tuple[str, ...] = Field(
+        default=(), description="What a person should know of the good parts."
+    )
+
+
 class RunRecord(BaseModel):
     """``run.json``."""
 
@@ -156,6 +187,10 @@ class RunRecord(BaseModel):
         default=(), description="Runs that training continued from, the nearest first."
     )
     repeats: str | None = Field(default=None, description="Run given to --schedule.")
+    unknown: UnknownRecord | None = Field(
+        default=None,
+        description="The last label is what no good part shows; null = all are named.",
+    )
     machine: Machine | None = None
     git_revision: str | None = Field(
         default=None, description="Commit of this installation; null = not a checkout."
@@ -178,6 +213,11 @@ class RunRecord(BaseModel):
             msg = f"no threshold for {', '.join(missing[:3])}"
             raise ValueError(msg)
         return self
+
+    @property
+    def named_labels(self) -> tuple[str, ...]:
+        """The labels of defects that were labelled."""
+        return self.labels[:-1] if self.unknown else self.labels
 
     @property
     def bit_depth(self) -> int | None:
@@ -222,7 +262,7 @@ def open_run(folder: Path) -> Run:
         raise TrainingError(
             f"{path}: not a run record.", why=str(exc), fix="Train again."
         ) from exc
-    model = build_detector(record.detector, len(record.labels), record.activation)
+    model = _network(record)
     try:
         require_regular(folder / WEIGHTS_NAME)
         model.load_state_dict(load_file(folder / WEIGHTS_NAME))
@@ -233,6 +273,18 @@ def open_run(folder: Path) -> Run:
             fix="Train again.",
         ) from exc
     return Run(folder, record, model.eval())
+
+
+def _network(record: RunRecord) -> TrainableDetector:
+    """Return the network of a run, with random weights."""
+    # Without named classes the head has one that is never run.
+    count = max(1, len(record.named_labels))
+    model = build_detector(record.detector, count, record.activation)
+    if record.unknown is None:
+        return model
+    shape = record.unknown
+    memory = PatchMemory(shape.rows, shape.inputs)
+    return UnknownDetector(model, memory, len(record.named_labels))
 
 
 def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:

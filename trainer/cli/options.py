@@ -34,6 +34,16 @@ DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside i
     "seed",
     "freeze",
 )
+NOT_FOR_GOOD_PARTS = (
+    "earlier",
+    "schedule",
+    "resume",
+    "epochs",
+    "minutes",
+    "freeze",
+    "folds",
+    "learning_curve",
+)
 
 
 def read_options(
@@ -50,6 +60,25 @@ def read_options(
     """
     options = _repeated(args, dataset, report) if args.schedule else _chosen(args)
     return replace(options, limit=_limit(args))
+
+
+def refuse_training_options(args: argparse.Namespace) -> None:
+    """Refuse options of a training where nothing is trained: there are good parts only.
+
+    Raises:
+        ConfigError: Names the first of them.
+    """
+    given = [name for name in NOT_FOR_GOOD_PARTS if getattr(args, name)]
+    if args.max_escape:
+        given.append("max_escape")
+    if given:
+        option = "from" if given[0] == "earlier" else given[0].replace("_", "-")
+        raise ConfigError(
+            f"--{option}: not with photos of good parts alone.",
+            why="Nothing is trained without a labelled defect: the class unknown is "
+            "learned from the good parts as they are.",
+            fix=f"Leave --{option} out, or label defects.",
+        )
 
 
 def _chosen(args: argparse.Namespace) -> TrainOptions:

@@ -3,9 +3,11 @@
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from models.counted import counted
 from models.errors import TrainingError
 from models.files import require_room
 from trainer.cli.arguments import (
@@ -17,7 +19,11 @@ from trainer.cli.arguments import (
     split_options,
     tile_option,
 )
-from trainer.cli.options import DEFAULT_WEIGHTS, read_options
+from trainer.cli.options import (
+    DEFAULT_WEIGHTS,
+    read_options,
+    refuse_training_options,
+)
 from trainer.cli.output import (
     bit_depth_line,
     finding_lines,
@@ -42,6 +48,7 @@ from trainer.fit import recipe
 from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.distributed.torchrun import run_distributed
 from trainer.fit.freeze import Freeze
+from trainer.fit.good_parts import train_on_good_parts
 from trainer.fit.options import (
     BATCH,
     LEARNING_RATE,
@@ -50,6 +57,7 @@ from trainer.fit.options import (
 )
 from trainer.fit.recipe import Outcome
 from trainer.fit.tiling import TileMode
+from trainer.fit.unknown_record import unknown_lines
 from trainer.full_check import with_small_boxes
 from trainer.report.document import Study
 from trainer.report.page import write_report
@@ -197,6 +205,8 @@ def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> i
     if depth := bit_depth_line(report.dataset):
         report_status(depth)
     options = read_options(args, report.dataset, report_status)
+    if report.dataset.has_good_parts_only:
+        return _train_on_good_parts(args, options, report.dataset, group)
     prepare_studies(args, report.dataset, options, report_status)
     observer = TerminalObserver() if group.is_leader else SilentObserver()
     try:
@@ -212,6 +222,36 @@ def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> i
     finally:
         observer.close()
     return _finish(args, options, report.dataset, outcome)
+
+
+def _train_on_good_parts(
+    args: argparse.Namespace,
+    options: TrainOptions,
+    dataset: Dataset,
+    group: ProcessGroup,
+) -> int:
+    """Make a run whose only class is ``unknown``."""
+    refuse_training_options(args)
+    group.leave_to_leader()
+    photos = counted(dataset.photo_count, "photo")
+    print_status(
+        f"no labelled defect: learns the class unknown from {photos} of good parts"
+    )
+    observer = TerminalObserver()
+    try:
+        outcome = train_on_good_parts(dataset, options, args.out, observer)
+    finally:
+        observer.close()
+    _write_report(args.out, dataset, outcome, ())
+    record = outcome.run.record
+    if args.json:
+        print_json(record.model_dump(mode="json"))
+        return 0
+    print_metrics(record.metrics, record.thresholds)
+    for line in unknown_lines(record.unknown) if record.unknown else ():
+        print_text(line)
+    print_text(f"report: {args.out / REPORT_NAME}")
+    return 0
 
 
 def _print_nothing(_: str) -> None:
@@ -246,7 +286,7 @@ def _write_report(
     write_report(
         out / REPORT_NAME,
         title=record.name,
-        dataset=dataset,
+        dataset=replace(dataset, labels=record.labels),  # `unknown` is in no dataset
         photos=outcome.photos,
         found=outcome.found,
         thresholds=record.thresholds,

@@ -60,6 +60,8 @@ DEPTH_FIX = (
     "that holds all values."
 )
 SMALLEST_BOX_PX = 1.0  # a side of less has no pixel to learn from
+# Of good parts, to learn from them alone; fewer say nothing of how good parts differ.
+LEAST_GOOD_ALONE = 30
 EDGE_TOLERANCE_PX = 1.0  # rounding of annotation tools; no finding below
 
 PhotoOrFaults = tuple["Photo | None", list[Finding]]
@@ -116,6 +118,11 @@ class Dataset:
     def photo_count(self) -> int:
         """Number of photos in all splits."""
         return len(self.photos)
+
+    @property
+    def has_good_parts_only(self) -> bool:
+        """Whether no defect is labelled, and no class is named: only ``unknown``."""
+        return not self.labels and bool(self.photos)
 
     @property
     def bit_depth(self) -> int | None:
@@ -188,7 +195,8 @@ class Dataset:
         a share of the photos out.
 
         Raises:
-            DatasetError: No labelled defect to train on, or none to measure on.
+            DatasetError: No labelled defect to train on, or none to measure on; without
+                any class, fewer than ``LEAST_GOOD_ALONE`` good parts.
         """
         train, val = self.splits.get("train"), self.splits.get("val", ())
         if train is None:
@@ -197,8 +205,23 @@ class Dataset:
             photos, subset = sorted_by_hash(train), self.split_assignment.subset
             train = tuple(p for p in photos if subset(p) == TRAIN)
             val = tuple(p for p in photos if subset(p) == HELD_OUT)
-        self._refuse_without_defects(train, val)
+        if self.has_good_parts_only:
+            self._refuse_few_good(len(train) + len(val))
+        else:
+            self._refuse_without_defects(train, val)
         return train, val
+
+    def _refuse_few_good(self, good: int) -> None:
+        if good < LEAST_GOOD_ALONE:
+            raise DatasetError(
+                f"{self.root}: {counted(good, 'photo')} of good parts, and no "
+                "labelled defect.",
+                why="From good parts alone the class unknown is learned: how they "
+                f"differ takes at least {LEAST_GOOD_ALONE} photos.",
+                fix=f"Put {LEAST_GOOD_ALONE - good} more photos of other good parts "
+                f"into {GOOD_FOLDER}/, or label defects and put the export of the "
+                "annotation tool beside it.",
+            )
 
     def _refuse_without_defects(
         self, train: Sequence[Photo], val: Sequence[Photo]
@@ -208,11 +231,8 @@ class Dataset:
         if not trained + measured:
             raise DatasetError(
                 f"{self.root}: no photo has a labelled defect.",
-                why=f"{counted(len(train) + len(val), 'photo')}, none with a box: from "
-                "good parts alone no class of defects can be trained or measured.",
-                fix="Draw boxes around defects (at least two photos; ten boxes of each "
-                "kind are a start), and put the export of the annotation tool beside "
-                f"{GOOD_FOLDER}/; or check that the labels were exported.",
+                why=f"{counted(len(train) + len(val), 'photo')}, none with a box.",
+                fix="Label some defects, or check that the labels were exported.",
             )
         if not (trained and measured):
             raise DatasetError(

@@ -218,14 +218,23 @@ class YOLOX(TrainableDetector):
 
     def detections(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``TrainableDetector``."""
-        maps: list[Tensor] = self.head(self.backbone(images))
+        return self.detections_of_maps(self.feature_maps(images))
+
+    def feature_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the backbone's maps at strides 8, 16 and 32."""
+        maps: tuple[Tensor, Tensor, Tensor] = self.feature_extractor(images)
+        return maps
+
+    def detections_of_maps(self, features: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return ``[N, 4 + C, A]`` of the maps of ``feature_maps``."""
+        maps: list[Tensor] = self.head(self.backbone.join(*features))
         grid = _grid(maps)
         rows = [
             level.reshape(-1, 5 + self.num_classes, height * width)
             for level, (height, width) in zip(maps, grid.shapes, strict=True)
         ]
         values = torch.cat(rows, dim=2)  # [N, 5 + C, A]
-        cells, sides = grid.points(images.device)
+        cells, sides = grid.points(features[0].device)
         centre = (values[:, :2] + cells.T) * sides  # [N, 2, A]
         size = values[:, 2:4].clamp(max=LARGEST_LOG_SIZE).exp() * sides  # [N, 2, A]
         scores = values[:, 4:5].sigmoid() * values[:, 5:].sigmoid()  # [N, C, A]

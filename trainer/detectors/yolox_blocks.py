@@ -260,7 +260,10 @@ class PAFPN(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return maps at strides 8, 16 and 32."""
-        c3, c4, c5 = self.backbone(images)
+        return self.join(*self.backbone(images))
+
+    def join(self, c3: Tensor, c4: Tensor, c5: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the pyramid's maps of those of the backbone."""
         down_5 = self.lateral_conv0(c5)
         mid_4 = self.C3_p4(torch.cat((self.upsample(down_5), c4), dim=1))
         down_4 = self.reduce_conv1(mid_4)

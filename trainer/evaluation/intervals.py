@@ -13,6 +13,7 @@ from scipy.special import betaincinv
 
 CONFIDENCE = 0.95
 Z_95 = 1.959964  # two-sided 95 % of the normal distribution
+TINY = 1e-9  # beside an end of 0..1, where a variance of 0 is a root of its own
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
@@ -82,8 +83,8 @@ def auroc_of(
         variance = theta * (1 - theta) * (1 + half * skewed) / pairs
         return (theta - area) ** 2 - Z_95**2 * variance
 
-    lower = brentq(outside, 0.0, area) if area > 0 else 0.0
-    upper = brentq(outside, area, 1.0) if area < 1 else 1.0
+    lower = brentq(outside, 0.0, min(area, 1 - TINY)) if area > 0 else 0.0
+    upper = brentq(outside, max(area, TINY), 1.0) if area < 1 else 1.0
     return area, (float(lower), float(upper))
 
 

@@ -22,6 +22,7 @@ from models.golden import (
     kept_thresholds,
 )
 from models.manifest import Thresholds
+from models.preprocess import Frame
 from trainer.data.dataset import Photo, read_photo
 from trainer.ship.parity import STRICT
 
@@ -106,8 +107,12 @@ def write_golden(
     detector: Detector,
     labels: Sequence[str],
     thresholds: Thresholds,
+    disturbed: Sequence[Frame] = (),
 ) -> None:
     """Write the frames as lossless PNG, with expected detections and decisions.
+
+    Args:
+        disturbed: More frames, of no good part.
 
     Raises:
         OSError: The folder cannot be written.
@@ -115,8 +120,9 @@ def write_golden(
     (folder / FOLDER).mkdir()
     scores = np.array([thresholds.scores[label] for label in labels], np.float32)
     frames = []
-    for number, photo in enumerate(photos):
-        picture = read_photo(photo)
+    pictures = [(read_photo(photo), photo.is_good) for photo in photos]
+    pictures += [(picture, False) for picture in disturbed]
+    for number, (picture, is_good) in enumerate(pictures):
         _, png = cv2.imencode(".png", picture)
         name = f"{number:02}.png"
         (folder / FOLDER / name).write_bytes(png.tobytes())
@@ -127,9 +133,7 @@ def write_golden(
             iou_threshold=thresholds.iou_threshold,
         )
         frames.append(
-            GoldenFrame(
-                file=name, good=photo.is_good, detections=golden_detections(found)
-            )
+            GoldenFrame(file=name, good=is_good, detections=golden_detections(found))
         )
     text = golden_set(frames, labels, thresholds).model_dump_json(indent=1)
     write_atomically(folder / EXPECTED, text.encode() + b"\n")

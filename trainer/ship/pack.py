@@ -26,6 +26,7 @@ from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
 from trainer.ship.calibration import Calibration, choose_calibration, own_photos
+from trainer.ship.disturbed_frames import disturbed_frames
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
 from trainer.ship.int8 import make_int8
@@ -198,7 +199,15 @@ def _evaluate_float32(
     on_progress(f"recording {len(golden)} golden frames")
     size = manifest.input.height_px, manifest.input.width_px
     torch_detector = tiled(TorchDetector(run.model, *size), manifest.tiling())
-    write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
+    disturbed = disturbed_frames(photos, run.record.seed) if run.record.unknown else []
+    write_golden(
+        folder,
+        golden,
+        torch_detector,
+        manifest.labels,
+        manifest.thresholds,
+        disturbed,
+    )
     listed = manifest.model_copy(update={"files": list_files(folder)})
     pairs = read_golden(Package(folder, listed, sha256=""))
     return replace(evaluator, pairs=pairs, expected=found), found, metrics

@@ -113,6 +113,9 @@ def check_dataset(
         DatasetError: There is no dataset, or none of its photos can be used.
     """
     dataset = open_dataset(root, on_photo, split=split)
+    if not dataset.photos:  # bad/ alone, to be measured with
+        found = [*dataset.findings, *(untrainable(dataset) if trains else ())]
+        return CheckReport(dataset, _sorted(found))
     at_fault = _at_fault(dataset)
     # Without the boxes that were refused, too few defects are no fault of their own.
     is_whole = all(photo.path not in at_fault for photo in dataset.without_boxes)

@@ -136,6 +136,7 @@ def test_only_overkill_is_measured_on_good_parts_alone() -> None:
         "overkill_interval",
         "images",
         "good_images",
+        "bad_images",
         "split",
     }
 

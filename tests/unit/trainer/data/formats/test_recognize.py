@@ -96,9 +96,10 @@ def test_folder_with_good_parts_only_says_what_is_possible(tmp_path: Path) -> No
         write_picture(tmp_path / f"good/{number}.png", number)
     dataset = open_dataset(tmp_path)
     assert (len(dataset.photos), dataset.labels) == (3, ())
-    with pytest.raises(DatasetError, match="no photo has a labelled defect") as caught:
+    with pytest.raises(DatasetError, match="3 photos of good parts, and no") as caught:
         dataset.for_training()
-    assert "export of the annotation tool beside good/" in caught.value.fix
+    assert "at least 30 photos" in caught.value.why
+    assert "Put 27 more photos of other good parts into good/" in caught.value.fix
     write_picture(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="no labels found"):
         read_annotations(tmp_path)

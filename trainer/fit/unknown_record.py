@@ -1,0 +1,64 @@
+"""What a run records of its class ``unknown``."""
+
+import numpy as np
+
+from models.preprocess import Letterbox
+from trainer.data.dataset import Dataset
+from trainer.detectors.patch_memory import STRIDE_PX
+from trainer.fit.options import Recipe
+from trainer.run import UnknownRecord
+from trainer.unknown.fit import FittedMemory
+
+UNKNOWN_LABEL = "unknown"
+ALIKE = 0.5  # share of the variance that the place explains
+
+
+def unknown_record(
+    dataset: Dataset, fitted: FittedMemory, recipe: Recipe, seconds: float
+) -> UnknownRecord:
+    """Return the record of a memory.
+
+    Args:
+        seconds: Time that it took to make.
+    """
+    rows, inputs = fitted.memory.patches.shape
+    good = fitted.good
+    size_px = recipe.input_height_px, recipe.input_width_px
+    if recipe.tiles:
+        size_px = recipe.tiles.picture_size_px
+    height = float(np.median([photo.height_px for photo in good.photos]))
+    width = float(np.median([photo.width_px for photo in good.photos]))
+    scale = Letterbox(round(height), round(width), *size_px).scale
+    return UnknownRecord(
+        rows=rows,
+        inputs=inputs,
+        good_photos=len(good.photos),
+        seconds=round(seconds, 1),
+        cell_px=round(STRIDE_PX / scale, 1),
+        aligned=fitted.description.aligned,
+        unusual=tuple(
+            (dataset.relative(photo.path), round(score, 4))
+            for photo, score in good.unusual
+        ),
+        notes=fitted.description.notes,
+    )
+
+
+def unknown_lines(record: UnknownRecord) -> list[str]:
+    """Return what the class can and cannot see, one sentence a line."""
+    alike = record.aligned
+    place = "how the parts lie was not compared"
+    if alike is not None:
+        place = (
+            "the parts lie alike in all photos"
+            if alike >= ALIKE
+            else "the parts lie differently from photo to photo"
+        ) + f" (place explains {alike:.0%} of the differences)"
+    first = (
+        f"unknown: learned from {record.good_photos} photos of good parts in "
+        f"{record.seconds:.0f} s; it compares places of {record.cell_px:.0f} x "
+        f"{record.cell_px:.0f} px of the photo: a smaller change is seen only where it "
+        f"is strong; {place}. It does not see what is missing where other good parts "
+        "look like the place without it, nor sizes and counts."
+    )
+    return [first, *record.notes]

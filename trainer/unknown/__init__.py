@@ -1,0 +1,1 @@
+"""The class ``unknown``: what differs from all good parts, without a label."""

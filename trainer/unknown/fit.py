@@ -1,0 +1,204 @@
+"""Fills a memory with the patches of good photos, and scores each photo without it.
+
+Of all patches those that are farthest from the ones taken before are kept: the memory
+covers what is rare as well as what is usual. How far a good part may be from it is
+measured by cross-fitting: each photo's distance is to a memory of the other photos.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.boxes import FloatArray
+from models.errors import DatasetError
+from models.preprocess import Frame, Letterbox, letterbox_image, planar
+from models.tiles import Tiles
+from trainer.data.dataset import Photo, read_photo
+from trainer.detectors.patch_memory import PatchMemory, Scale, patch_features
+from trainer.detectors.yolox import YOLOX
+from trainer.unknown.describe import Description, GoodScores, describe
+
+LEAST_GOOD = 20  # photos: two thirds of those that learning from them alone takes
+ROWS = 1024  # 192 numbers each of YOLOX-nano: 0.8 MB
+POOL = 20_000  # patches that the memory is chosen from
+MOST_PHOTOS = 400  # more good parts change the memory little, and cost time
+FOLDS = 5  # of the cross-fitting
+SKETCH = 24  # numbers that the choice compares; a random projection keeps distances
+LEAST_SPREAD = 0.02  # as a share of the usual distance: copies of one photo have none
+
+
+def _nothing() -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMemory:
+    """A memory, and what it is for the photos that it was made of."""
+
+    memory: PatchMemory
+    good: GoodScores
+    description: Description
+
+
+def fit_memory(
+    network: YOLOX,
+    photos: Sequence[Photo],
+    size_px: tuple[int, int],
+    *,
+    seed: int,
+    tiles: Tiles | None = None,
+    on_photo: Callable[[], None] = _nothing,
+) -> FittedMemory:
+    """Return the memory of good photos.
+
+    Args:
+        network: Its backbone makes the vectors; put into evaluation mode.
+        photos: Of good parts; of more than ``MOST_PHOTOS`` a sample is taken.
+        size_px: Height and width of the input.
+        tiles: How photos are cut; None = not at all.
+
+    Raises:
+        DatasetError: Fewer than ``LEAST_GOOD`` photos.
+    """
+    require_enough(len(photos))
+    generator = torch.Generator().manual_seed(seed)
+    chosen = _sample(photos, MOST_PHOTOS, generator)
+    reader, patches = _PhotoPatches(network, size_px, tiles), []
+    for photo in chosen:
+        patches.append(reader.of(photo))
+        on_photo()
+    distances = np.array(_cross_distances(patches, generator), np.float32)
+    pool = _pool(patches, generator)
+    rows = cover(pool, ROWS, generator)
+    memory = PatchMemory(*rows.shape)
+    memory.mean = pool.mean(dim=0)
+    memory.patches = rows - memory.mean
+    scale = scale_of(distances)
+    memory.set_scale(scale)
+    good = GoodScores(tuple(chosen), distances, scale)
+    return FittedMemory(memory.eval(), good, describe(patches, good))
+
+
+def require_enough(good: int) -> None:
+    """Refuse too few photos of good parts.
+
+    Raises:
+        DatasetError: Fewer than ``LEAST_GOOD``.
+    """
+    if good < LEAST_GOOD:
+        raise DatasetError(
+            f"{good} photos of good parts are too few to learn the class unknown.",
+            why=f"How good parts differ from each other takes at least {LEAST_GOOD}.",
+            fix=f"Put {LEAST_GOOD - good} more photos of other good parts into good/.",
+        )
+
+
+def scale_of(distances: FloatArray) -> Scale:
+    """Return the scale of the largest distances on good photos, ``[N]``.
+
+    The median and the 90th percentile: a defect among the good parts moves neither.
+    """
+    usual, high = (float(value) for value in np.percentile(distances, [50, 90]))
+    return Scale(usual, max(high - usual, LEAST_SPREAD * usual, 1e-6))
+
+
+def cover(vectors: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return vectors that cover all of them: each next one is the farthest left.
+
+    Args:
+        vectors: ``[P, K]``.
+        count: At most this many, ``[M, K]``.
+
+    Source:
+        Greedy k-center with a random projection, as PatchCore, arXiv:2106.08265.
+    """
+    if len(vectors) <= count:
+        return vectors.clone()
+    projection = torch.randn(vectors.shape[1], SKETCH, generator=generator)
+    sketch = vectors @ projection
+    lengths = sketch.square().sum(dim=1)
+    nearest = torch.full((len(sketch),), float("inf"))
+    taken = [int(torch.randint(len(sketch), (1,), generator=generator))]
+    for _ in range(count - 1):
+        last = taken[-1]
+        distance = lengths + lengths[last] - 2 * (sketch @ sketch[last])
+        nearest = torch.minimum(nearest, distance)
+        taken.append(int(nearest.argmax()))
+    return vectors[taken].clone()
+
+
+class _PhotoPatches:
+    """Vectors of the patches of photos."""
+
+    def __init__(
+        self, network: YOLOX, size_px: tuple[int, int], tiles: Tiles | None
+    ) -> None:
+        self._network, self._size_px, self._tiles = network.eval(), size_px, tiles
+
+    def of(self, photo: Photo) -> Tensor:
+        """Return ``[P, D]`` float16."""
+        frame = read_photo(photo)
+        device = next(self._network.parameters()).device
+        rows = []
+        for image in self._images(frame):
+            tensor = torch.from_numpy(planar(image)).to(device)
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+            with torch.inference_mode():
+                maps = self._network.feature_maps(tensor)
+                features = patch_features(maps)[0].flatten(1).T
+            rows.append(features.half().cpu().clone())
+        return torch.cat(rows)
+
+    def _images(self, frame: Frame) -> list[Frame]:
+        """Return the inputs of a photo: itself, or its tiles."""
+        if self._tiles is None:
+            return [letterbox_image(frame, *self._size_px)[0]]
+        tiles = self._tiles
+        picture, _ = letterbox_image(frame, *tiles.picture_size_px)
+        mapping = Letterbox(*frame.shape[:2], *tiles.picture_size_px)
+        height, width = mapping.content_size_px
+        return [
+            np.ascontiguousarray(
+                picture[y : y + tiles.tile_height_px, x : x + tiles.tile_width_px]
+            )
+            for x, y in tiles.corners()
+            if x < width and y < height
+        ]
+
+
+def _sample(
+    photos: Sequence[Photo], most: int, generator: torch.Generator
+) -> list[Photo]:
+    ordered = sorted(photos, key=lambda photo: photo.sha256)
+    order = torch.randperm(len(ordered), generator=generator)[:most]
+    return [ordered[i] for i in sorted(order.tolist())]
+
+
+def _pool(patches: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+    """Return an equal number of patches of each photo, at most ``POOL``."""
+    share = max(1, POOL // len(patches))
+    parts = [
+        each[torch.randperm(len(each), generator=generator)[:share]].float()
+        for each in patches
+    ]
+    return torch.cat(parts)
+
+
+def _cross_distances(
+    patches: Sequence[Tensor], generator: torch.Generator
+) -> list[float]:
+    """Return each photo's largest distance to a memory of the other folds' photos."""
+    order = torch.randperm(len(patches), generator=generator).tolist()
+    result = [0.0] * len(patches)
+    for fold in range(FOLDS):
+        held_out = order[fold::FOLDS]
+        others = [patches[i] for i in order if i not in set(held_out)]
+        rows = cover(_pool(others, generator), ROWS, generator)
+        for index in held_out:
+            result[index] = float(
+                torch.cdist(patches[index].float(), rows).amin(1).max()
+            )
+    return result
