@@ -118,3 +118,25 @@ def cxcywh_to_xyxy(boxes: FloatArray) -> Boxes:
     half = boxes[:, 2:] / 2
     result: Boxes = np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
     return result
+
+
+def overlap_of_smaller(a: Boxes, b: Boxes) -> FloatArray:
+    """Return the share of the smaller box of every pair that lies in the other.
+
+    Args:
+        a: ``[N, 4]`` float32, xyxy.
+        b: ``[M, 4]`` float32, same frame of reference as ``a``.
+
+    Returns:
+        ``[N, M]`` float32 in 0..1; 0 where the smaller box has no area.
+
+    >>> inside = np.array([[2, 2, 4, 4]], np.float32)
+    >>> around = np.array([[0, 0, 9, 9], [3, 0, 9, 9]], np.float32)
+    >>> overlap_of_smaller(inside, around).tolist()
+    [[1.0, 0.5]]
+    """
+    shared = intersection(a, b)  # [N, M] px^2
+    smaller = np.minimum(area(a)[:, None], area(b))
+    result: FloatArray = np.zeros_like(shared)
+    np.divide(shared, smaller, out=result, where=smaller > 0)
+    return result

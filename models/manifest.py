@@ -216,6 +216,11 @@ class Thresholds(_Part):
         description="Overlap above which boxes of two labels are one defect, named by "
         "the best score. Null = each is reported, as by earlier versions.",
     )
+    unknown_label: LabelName | None = Field(
+        default=None,
+        description="Label of what no good part shows and no class names; at the place "
+        "of a named defect it is that defect. Null = all labels are named.",
+    )
     rule: ThresholdRule
     target: Share | None = Field(
         default=None,
@@ -261,7 +266,12 @@ class Thresholds(_Part):
             labels: In the order of the scores.
         """
         scores = np.array([self.scores[label] for label in labels], np.float32)
-        return DecisionRule(scores, self.cross_class_iou)
+        return DecisionRule(scores, self.cross_class_iou, self.unknown_in(labels))
+
+    def unknown_in(self, labels: Sequence[str]) -> int | None:
+        """Return the index of the label unknown; None = there is none."""
+        name = self.unknown_label
+        return labels.index(name) if name is not None and name in labels else None
 
 
 Interval = tuple[Share, Share]  # lower and upper end

@@ -3,7 +3,8 @@
 ``decode`` applies thresholds per class, then NMS per class: with low thresholds it
 returns every candidate of every class, which average precision needs. ``DecisionRule``
 comes after it, at the thresholds in force: boxes of two classes at one place are one
-defect, and the best score names it. It removes no box without a better one at its
+defect, and the best score names it; a box of the class ``unknown`` at the place of a
+named defect is that defect, whatever its score. No box is removed without one at its
 place, so it changes neither whether a part alarms nor which places are reported.
 
 Greedy non-maximum suppression in NumPy, the same code for the trainer's figures
@@ -15,7 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.boxes import BLOCK_PAIRS, Boxes, FloatArray, IntArray, cxcywh_to_xyxy, iou
+from models.boxes import (
+    BLOCK_PAIRS,
+    Boxes,
+    FloatArray,
+    IntArray,
+    cxcywh_to_xyxy,
+    iou,
+    overlap_of_smaller,
+)
 from models.detections import Detections, no_detections
 from models.errors import PackageError
 
@@ -28,6 +37,9 @@ MAX_DETECTIONS = 100  # COCO's detections per image
 # count. Double boxes mostly come from one anchor: of 268 that 0.3 drops on boards, 0.7
 # drops 260.
 CROSS_CLASS_IOU = 0.7
+# Share of the smaller box from which a box of the class unknown is the named defect
+# there: its boxes consist of cells of 16 px, so the overlap of both says little.
+UNKNOWN_OVERLAP = 0.3
 
 
 def decode(
@@ -100,6 +112,8 @@ class DecisionRule:
     # overlap in 0..1 above which boxes of two labels are one defect; None = they never
     # are, as in packages of earlier versions
     cross_class_iou: float | None = None
+    # label of what no class names: at the place of a named defect it is that defect
+    unknown: int | None = None
 
     def decide(self, detections: Detections) -> Detections:
         """Return the defects among the detections of one image, order kept.
@@ -113,7 +127,22 @@ class DecisionRule:
         """Return the positions of the defects, ``[K]`` int64, ascending."""
         limits = self.score_thresholds[detections.labels]
         passed = np.flatnonzero(detections.scores >= limits)
-        return passed[drop_doubles(detections.select(passed), self.cross_class_iou)]
+        return passed[self.without_doubles(detections.select(passed))]
+
+    def without_doubles(self, detections: Detections) -> IntArray:
+        """Return the positions of one detection of each place, ``[K]`` ascending.
+
+        Args:
+            detections: Best first, at the thresholds or above.
+        """
+        is_unknown = detections.labels == self.unknown
+        if not is_unknown.any():
+            return drop_doubles(detections, self.cross_class_iou)
+        named, others = np.flatnonzero(~is_unknown), np.flatnonzero(is_unknown)
+        named = named[drop_doubles(detections.select(named), self.cross_class_iou)]
+        overlaps = overlap_of_smaller(detections.boxes[others], detections.boxes[named])
+        others = others[~(overlaps >= UNKNOWN_OVERLAP).any(axis=1)]
+        return np.sort(np.concatenate((named, others))).astype(np.int64)
 
 
 def drop_doubles(detections: Detections, cross_class_iou: float | None) -> IntArray:

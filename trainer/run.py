@@ -234,6 +234,13 @@ class Run:
     record: RunRecord
     model: TrainableDetector  # averaged weights, in evaluation mode, on the CPU
 
+    @property
+    def named_model(self) -> TrainableDetector:
+        """The detector of the named classes, without the memory of good parts."""
+        if isinstance(self.model, UnknownDetector):
+            return self.model.named
+        return self.model
+
 
 def open_run(folder: Path) -> Run:
     """Return a finished run.

@@ -32,7 +32,6 @@ from edge.rules.triggers import CommandTriggers, HardwareTriggers, with_part
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.messages import CameraState, VerdictKind
-from models.postprocess import DecisionRule
 
 logger = logging.getLogger(__name__)
 
@@ -149,8 +148,7 @@ class CameraChannel:
             or self._map_thresholds is not thresholds
             or self._map.labels != model.labels
         ):
-            rule = DecisionRule(thresholds, model.cross_class_iou)
-            self._map = RegionMap(self.regions, model.labels, rule)
+            self._map = RegionMap(self.regions, model.labels, model.decision_rule)
             self._map_thresholds = thresholds
         return self._map
 

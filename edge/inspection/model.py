@@ -22,6 +22,7 @@ from models.machine import Platform, this_platform
 from models.manifest import MANIFEST_NAME
 from models.messages import REASON_MAX_CHARS, ModelInForce, ModelProof
 from models.package import Package, open_package
+from models.postprocess import DecisionRule
 from models.preprocess import Letterbox
 from models.slot_files import Proof, ProofFile, SlotFolder, read_file
 
@@ -44,8 +45,14 @@ class LoadedModel:
     bit_depth: int | None = None  # of pictures above 8 bits; None = they are refused
     # overlap from which boxes of two labels are one defect; None = they never are
     cross_class_iou: float | None = None
+    unknown: int | None = None  # label of what no class names
     proof: ModelProof | None = None  # what its self-test found on this machine
     fault: str = ""  # why it does not run as flashing has proved; empty = it does
+
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """The package's own rule."""
+        return DecisionRule(self.score_thresholds, self.cross_class_iou, self.unknown)
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -180,6 +187,7 @@ def load_stored_model(
         known_defects(package),
         manifest.input.bit_depth,
         manifest.thresholds.cross_class_iou,
+        manifest.thresholds.unknown_in(manifest.labels),
         _proof_message(proof),
         mode.fault,
     )

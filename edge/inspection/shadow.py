@@ -19,7 +19,6 @@ from edge.inspection.model import LoadedModel
 from edge.rules.regions import Region, RegionMap
 from models.errors import PackageError
 from models.inference import Inference, open_requests
-from models.postprocess import DecisionRule
 from models.preprocess import letterbox_into
 
 logger = logging.getLogger(__name__)
@@ -177,8 +176,7 @@ class Shadow:
         if request is None:
             (request,) = open_requests(model.detector, 1)
             self._requests[id(model)] = request
-        rule = DecisionRule(model.score_thresholds, model.cross_class_iou)
-        regions = RegionMap(job.regions, model.labels, rule)
+        regions = RegionMap(job.regions, model.labels, model.decision_rule)
         letterbox = letterbox_into(request.image, job.pixels)
         started_ns = time.monotonic_ns()
         request.start(_ignore)

@@ -26,7 +26,7 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
-from models.postprocess import DecisionRule, drop_doubles
+from models.postprocess import DecisionRule
 
 CORNERS_MAX = 64  # bounds the time of a frame: each edge is compared with each box
 AREA_MIN_SHARE = 1e-6  # of the frame: 2 px of a full-HD picture
@@ -117,7 +117,7 @@ class RegionMap:
         rule: DecisionRule,
     ) -> None:
         self.labels = tuple(labels)
-        self._cross_class_iou = rule.cross_class_iou
+        self._rule = rule
         self._masks = [r for r in regions if r.kind is RegionKind.MASK]
         inspected = [r for r in regions if r.kind is RegionKind.INSPECT]
         self._is_whole = not inspected
@@ -147,9 +147,9 @@ class RegionMap:
         )
         if not counts.all():
             detections = detections.select(counts)
-        if self._cross_class_iou is None or len(detections) < 2:
+        if len(detections) < 2:
             return detections
-        return detections.select(drop_doubles(detections, self._cross_class_iou))
+        return detections.select(self._rule.without_doubles(detections))
 
     def region_names(
         self, detections: Detections, width_px: int, height_px: int

@@ -59,7 +59,14 @@ def read_options(
         TrainingError: A run that was named cannot be opened.
     """
     options = _repeated(args, dataset, report) if args.schedule else _chosen(args)
-    return replace(options, limit=_limit(args))
+    if args.unknown and (args.folds or args.learning_curve):
+        study = "folds" if args.folds else "learning-curve"
+        raise ConfigError(
+            f"--unknown and --{study} exclude each other.",
+            why="The further trainings have no class unknown.",
+            fix=f"Train without --{study}, or without --unknown.",
+        )
+    return replace(options, limit=_limit(args), unknown=args.unknown)
 
 
 def refuse_training_options(args: argparse.Namespace) -> None:

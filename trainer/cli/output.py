@@ -9,7 +9,7 @@ from models.manifest import MEAN_PRECISIONS, Metrics, Thresholds
 from models.shown_text import on_one_line
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset
-from trainer.evaluation.text import precision_text, share_text
+from trainer.evaluation.text import area_text, precision_text, share_text
 from trainer.evaluation.thresholds.text import thresholds_text
 
 SHOWN = 5  # findings of one kind on a terminal; --json has all
@@ -34,7 +34,7 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         ),
         "parts escaped": share_text(metrics.escapes, metrics.escapes_interval),
         "good parts alarmed": share_text(metrics.overkill, metrics.overkill_interval),
-        "good below defective": share_text(metrics.auroc, metrics.auroc_interval),
+        "area under ROC": area_text(metrics.auroc, metrics.auroc_interval),
     }
     map_33, map_50, map_75, map_50_95 = (
         precision_text(getattr(metrics, name)) for name in MEAN_PRECISIONS
@@ -44,7 +44,7 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
     lines = [
         f"{metrics.split}: {photos}, {metrics.good_images} good{bad}",
         f"mAP@.33 {map_33}  @.5 {map_50}  @.75 {map_75}  @.5:.95 {map_50_95}",
-        *(f"{name:20} {share}" for name, share in shares.items()),
+        *(f"{name:19} {share}" for name, share in shares.items()),
         *([metrics.not_measured] if metrics.not_measured else []),
         thresholds_text(thresholds),
     ]

@@ -113,6 +113,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_tiles(parser)
     _add_schedule(parser)
+    parser.add_argument(
+        "--unknown",
+        action="store_true",
+        help="add the class unknown: what no good part of the training shows (without "
+        "any label it is the only class)",
+    )
     _add_limits(parser)
     add_study_arguments(parser)
     add_split_arguments(parser)
@@ -273,6 +279,8 @@ def _finish(
         print_json(record.model_dump(mode="json") | more)
     else:
         print_metrics(record.metrics, record.thresholds)
+        for line in unknown_lines(record.unknown) if record.unknown else ():
+            print_text(line)
         for line in (line for study in studies for line in study.lines):
             print_text(line)
         print_text(f"report: {args.out / REPORT_NAME}")

@@ -19,12 +19,16 @@ import numpy as np
 from models.boxes import Boxes, IntArray
 from models.counted import agreeing, counted
 from models.errors import DatasetError
-from models.picture_header import UPRIGHT, read_header
 from models.pictures import COPY_AGAIN, BitDepthError, PictureError, read_picture
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
+from trainer.data.corners import (
+    corners_of,
+    turned_findings,
+    wrong_size_findings,
+)
 from trainer.data.decoding import DecodingBudget, decoding_threads
-from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
+from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
     BAD_FOLDER,
     GOOD_FOLDER,
@@ -34,7 +38,7 @@ from trainer.data.formats.files import (
 )
 from trainer.data.formats.limits import BOXES_MAX
 from trainer.data.formats.recognize import read_annotations
-from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
+from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 from trainer.data.picture import decode_photo, is_grey, pixels_sha256
 from trainer.data.splitting.assign import assign_splits, shows_defect
 from trainer.data.splitting.near_duplicates import (
@@ -54,15 +58,12 @@ from trainer.data.splitting.stratify import (
     sorted_by_hash,
 )
 
-SWAPPED_SIDES = range(5, 9)  # EXIF orientations that swap width and height
 DEPTH_FIX = (
     "Give photos as the camera of the line takes them, or train with a --bit-depth "
     "that holds all values."
 )
-SMALLEST_BOX_PX = 1.0  # a side of less has no pixel to learn from
 # Of good parts, to learn from them alone; fewer say nothing of how good parts differ.
 LEAST_GOOD_ALONE = 30
-EDGE_TOLERANCE_PX = 1.0  # rounding of annotation tools; no finding below
 
 PhotoOrFaults = tuple["Photo | None", list[Finding]]
 OnPhoto = Callable[[int, int], None]  # photos read so far, photos in all
@@ -478,11 +479,11 @@ def _labelled(
 ) -> tuple[Photo, list[Finding]]:
     """Return a photo of decoded pixels, with its boxes in pixels."""
     height, width = picture.shape[:2]
-    findings = _wrong_size(rows, content, width, height)
-    findings += _turned(rows, content, width, height)
+    findings = wrong_size_findings(rows, content, width, height)
+    findings += turned_findings(rows, content, width, height)
     boxes, labels, places = [], [], []
     for row in rows.rows:
-        box, finding = _box(rows, row, width, height)
+        box, finding = corners_of(rows, row, width, height)
         findings += [finding] if finding else []
         if box:
             boxes.append(box)
@@ -532,99 +533,6 @@ def _lost(rows: PhotoRows) -> Finding:
 def _unreadable(rows: PhotoRows, why: str, fix: str = COPY_AGAIN) -> Finding:
     why, kind = f"the photo {why}", FindingKind.UNREADABLE_PHOTO
     return Finding(Level.ERROR, rows.path, "", why, fix, kind)
-
-
-def _turned(rows: PhotoRows, content: bytes, width: int, height: int) -> list[Finding]:
-    """Return a finding where boxes may be drawn on the picture as it is stored.
-
-    Where EXIF swaps sides of different lengths, and the labels state the size, the
-    size decides.
-    """
-    orientation = read_header(content).orientation if rows.rows else UPRIGHT
-    swaps = orientation in SWAPPED_SIDES and width != height
-    if orientation == UPRIGHT or (swaps and rows.stated_size_px):
-        return []
-    why = (
-        f"EXIF turns the photo (orientation {orientation}), and nothing shows whether "
-        "its boxes were drawn before or after; they are taken as drawn after."
-    )
-    fix = (
-        "Look at the boxes with --html. If they lie elsewhere, turn the pixels, remove "
-        "the orientation, and label again."
-    )
-    kind = FindingKind.TURNED_PHOTO
-    return [Finding(Level.WARNING, rows.path, "", why, fix, kind)]
-
-
-def _wrong_size(
-    rows: PhotoRows, content: bytes, width: int, height: int
-) -> list[Finding]:
-    """Return a finding where a label file states another size than the picture has."""
-    if rows.stated_size_px is None:
-        return []
-    # A side that is not stated contradicts nothing.
-    stated = rows.stated_size_px[0] or width, rows.stated_size_px[1] or height
-    if stated == (width, height):
-        return []
-    if not rows.rows and stated == (height, width):
-        return []  # turned by EXIF: without a box it is the same picture
-    # Within a pixel of the same shape.
-    is_scaled = abs(width * stated[1] - height * stated[0]) <= max(stated)
-    if rows.rows and is_scaled and all(row.normalized for row in rows.rows):
-        return []  # shares are right in a larger or smaller copy, but for a pixel
-    why = (
-        f"the photo has {width} x {height} pixels, {rows.source.name} gives "
-        f"{stated[0]} x {stated[1]}: "
-        + ("its boxes lie elsewhere." if rows.rows else "it may be another photo.")
-    )
-    fix = "Export photos and labels together again."
-    if stated == (height, width):
-        why += " The sides are swapped: "
-        if read_header(content).orientation in SWAPPED_SIDES:
-            why += "the labels ignore the photo's EXIF orientation."
-            fix = (
-                "Turn the photo's pixels and remove its EXIF orientation, or label "
-                "again."
-            )
-        else:
-            why += "the photo was turned after it was labelled."
-            fix = "Use the photo that was labelled, or label this one again."
-    return [Finding(Level.ERROR, rows.path, "", why, fix, FindingKind.WRONG_SIZE)]
-
-
-def _box(
-    rows: PhotoRows, row: Row, width: int, height: int
-) -> tuple[Corners | None, Finding | None]:
-    """Return a box in pixels inside the photo, with what was found."""
-    scale_x, scale_y = (width, height) if row.normalized else (1, 1)
-    x1, y1 = row.box[0] * scale_x, row.box[1] * scale_y
-    x2, y2 = row.box[2] * scale_x, row.box[3] * scale_y
-    if not all(np.isfinite((x1, y1, x2, y2))):
-        return None, _bad_box(rows, row, "is not finite.", FindingKind.EMPTY_BOX)
-    drawn: Corners = (x1, y1, x2, y2)
-    inside = (max(0.0, x1), max(0.0, y1), min(width, x2), min(height, y2))
-    shown = f"{row.label} [{x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f}]"
-    if min(x2 - x1, y2 - y1) < SMALLEST_BOX_PX:
-        return None, _bad_box(
-            rows, row, f"{shown} is empty.", FindingKind.EMPTY_BOX, drawn
-        )
-    if min(inside[2] - inside[0], inside[3] - inside[1]) < SMALLEST_BOX_PX:
-        why = f"{shown} is outside the photo of {width} x {height} pixels."
-        return None, _bad_box(rows, row, why, FindingKind.OUTSIDE_BOX, drawn)
-    if max(-x1, -y1, x2 - width, y2 - height) <= EDGE_TOLERANCE_PX:
-        return inside, None
-    why = f"box {shown} reaches outside the photo of {width} x {height} pixels."
-    fix, kind = "It is clipped; redraw it.", FindingKind.CLIPPED_BOX
-    return inside, Finding(
-        Level.WARNING, rows.path, row.place, why, fix, kind, (drawn,)
-    )
-
-
-def _bad_box(
-    rows: PhotoRows, row: Row, why: str, kind: FindingKind, *drawn: Corners
-) -> Finding:
-    why, fix = f"box {why}", "Redraw or delete it."
-    return Finding(Level.ERROR, rows.path, row.place, why, fix, kind, drawn)
 
 
 def _content_hash(splits: dict[str, tuple[Photo, ...]], labels: Iterable[str]) -> str:

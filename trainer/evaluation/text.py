@@ -25,3 +25,16 @@ def share_text(value: float | None, interval: Interval | None) -> str:
     if value is None or interval is None:
         return NOT_MEASURED
     return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+
+
+def area_text(value: float | None, interval: Interval | None) -> str:
+    """Return an area under a curve and its 95 % interval as text.
+
+    >>> area_text(0.5, (0.25, 0.75))
+    '0.500 (0.250 to 0.750)'
+    >>> area_text(None, None)
+    'not measured'
+    """
+    if value is None or interval is None:
+        return NOT_MEASURED
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

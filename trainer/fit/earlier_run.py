@@ -38,7 +38,7 @@ def inherit(model: TrainableDetector, labels: tuple[str, ...], run: Run) -> Inhe
     Args:
         model: It has the run's architecture and non-linearity; changed in place.
     """
-    old_labels = run.record.labels
+    old_labels = run.record.named_labels
     kept = tuple(label for label in labels if label in old_labels)
     fresh = tuple(label for label in labels if label not in old_labels)
     background = BACKGROUND_ROWS.get(model.architecture, 0)
@@ -46,8 +46,9 @@ def inherit(model: TrainableDetector, labels: tuple[str, ...], run: Run) -> Inhe
         (background + labels.index(label), background + old_labels.index(label))
         for label in kept
     ]
-    own, old = model.state_dict(), run.model.state_dict()
-    counts = (background + len(labels), background + len(old_labels))
+    own, old = model.state_dict(), run.named_model.state_dict()
+    # A run of good parts alone has one class that is not trained.
+    counts = (background + len(labels), background + max(1, len(old_labels)))
     for name, tensor in own.items():
         if _has_class_rows(name, tensor, old[name], model, counts):
             own[name] = _with_rows(tensor, old[name], counts, rows)

@@ -97,6 +97,7 @@ def _record(
         options.limit,
         origins=PhotoOrigins.of(dataset.split_assignment, scored, ()),
         basis=PromiseBasis.FOLDS,
+        unknown_label=UNKNOWN_LABEL,
     )
     return RunRecord(
         name=out.resolve().name,

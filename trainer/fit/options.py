@@ -66,6 +66,7 @@ class TrainOptions:
         selects: The held-out photos may end the training early and choose among its
             averages; false where their predictions must not depend on them.
         tiles: Cut photos into tiles; AUTO = where small boxes would be lost.
+        unknown: Add the class ``unknown``, learned from the good parts.
     """
 
     weights: str
@@ -89,6 +90,7 @@ class TrainOptions:
     freeze: Freeze = Freeze.NOTHING
     selects: bool = True
     tiles: TileOption = TileMode.AUTO
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ from trainer.fit.time_plan import (
     fit_to_time,
     least_work,
 )
+from trainer.fit.unknown_branch import MeasuredModel, require_unknown, with_unknown
+from trainer.fit.unknown_record import UNKNOWN_LABEL
 from trainer.fit.validation import Validator
 from trainer.run import (
     CHECKPOINT_NAME,
@@ -162,6 +164,8 @@ def train(
         WorkerFinishedError: In processes that do not lead, once trained.
     """
     trained_on, held_out = dataset.for_training()
+    if options.unknown:
+        require_unknown(dataset, options)
     if options.limit:
         options.limit.check(held_out)
     budget = budget_of(options.minutes, started_s)
@@ -463,10 +467,20 @@ def _finish(
     session.planner.state_end(len(photos))
     split = _held_out_name(dataset)
     trained_on = dataset.for_training()[0]
+    whole = MeasuredModel(model, labels, found)
+    if options.unknown:
+        whole = with_unknown(model, dataset, recipe, trained_on, photos, observer)
+    model, labels, found = whole.model, whole.labels, whole.found
     known = trained_parts(dataset.split_assignment, trained_on, photos)
     origins = PhotoOrigins.of(dataset.split_assignment, photos, trained_on)
     chosen = choose_thresholds(
-        found, photos, labels, split, options.limit, origins=origins
+        found,
+        photos,
+        labels,
+        split,
+        options.limit,
+        origins=origins,
+        unknown_label=UNKNOWN_LABEL if whole.record else None,
     )
     thresholds = known.without_claims(chosen)
     points = session.curve.points
@@ -496,6 +510,7 @@ def _finish(
         machine=this_machine(),
         git_revision=git_revision(),
         split=dataset.split_assignment.summary(),
+        unknown=whole.record,
     )
     return Outcome(write_run(out, record, model), found, photos)
 

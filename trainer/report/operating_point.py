@@ -5,7 +5,7 @@ those that no score reaches; the point in use lies on the curve.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def operating_curve(
         alarmed = int((good_scores >= moved).any(axis=1).sum())
         reported = int((defective_scores >= moved).any(axis=1).sum())
         hits = int((scores >= moved[labels]).sum()) - _dropped(
-            doubles, moved, rule.cross_class_iou
+            doubles, replace(rule, score_thresholds=moved)
         )
         rows.append((hits, alarmed, len(defective) - reported))
     hits_, alarmed_, escaped = np.array(rows, np.int64).T
@@ -80,7 +80,7 @@ def _with_doubles(
 ) -> list[ScoredImage]:
     """Return the photos on which, at the lowest thresholds, boxes are doubles."""
     lowest = shift_thresholds(rule.score_thresholds, -1)
-    every = DecisionRule(lowest, rule.cross_class_iou)
+    every = replace(rule, score_thresholds=lowest)
     return [
         image
         for image in images
@@ -88,11 +88,9 @@ def _with_doubles(
     ]
 
 
-def _dropped(
-    images: Sequence[ScoredImage], moved: FloatArray, cross_class_iou: float | None
-) -> int:
+def _dropped(images: Sequence[ScoredImage], rule: DecisionRule) -> int:
     """Return how many true positives are dropped as doubles of another class."""
-    rule = DecisionRule(moved, cross_class_iou)
+    moved = rule.score_thresholds
     return sum(
         int((image.right & (image.found.scores >= moved[image.found.labels])).sum())
         - int(true_positives(rule.decide(image.found), image.photo).sum())

@@ -58,6 +58,7 @@ def choose_thresholds(
     *,
     origins: PhotoOrigins = NO_ORIGINS,
     basis: PromiseBasis = PromiseBasis.HELD_OUT,
+    unknown_label: str | None = None,
 ) -> Thresholds:
     """Return the thresholds for photos that nothing else was chosen on.
 
@@ -66,6 +67,7 @@ def choose_thresholds(
         limit: As requested; None = ``OVERKILL_TARGET``, or best F1 with few good parts.
         origins: Which photos show one part, and their groups.
         basis: Which detectors the detections are of.
+        unknown_label: The one of ``labels`` that names no defect; None = all do.
 
     Raises:
         DatasetError: ``limit`` limits overkill, and there is no good part.
@@ -84,6 +86,7 @@ def choose_thresholds(
         scores=dict.fromkeys(labels, score),
         iou_threshold=IOU_THRESHOLD,
         cross_class_iou=CROSS_CLASS_IOU,
+        unknown_label=unknown_label,
         rule=limit.rule if limit else ThresholdRule.BEST_F1,
         target=limit.share if limit else None,
         chosen_on=split,
