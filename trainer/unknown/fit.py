@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.boxes import FloatArray
 from models.errors import DatasetError
-from models.preprocess import Frame, Letterbox, letterbox_image, planar
+from models.preprocess import Frame, letterbox_image, planar
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
 from trainer.detectors.patch_memory import PatchMemory, Scale, patch_features
@@ -157,8 +157,7 @@ class _PhotoPatches:
         if self._tiles is None:
             return [letterbox_image(frame, *self._size_px)[0]]
         tiles = self._tiles
-        picture, _ = letterbox_image(frame, *tiles.picture_size_px)
-        mapping = Letterbox(*frame.shape[:2], *tiles.picture_size_px)
+        picture, mapping = letterbox_image(frame, *tiles.picture_size_px)
         height, width = mapping.content_size_px
         return [
             np.ascontiguousarray(

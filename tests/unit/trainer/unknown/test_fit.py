@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.errors import DatasetError
+from models.tiles import Tiles
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
 from trainer.detectors.graft import GraftSize
@@ -68,3 +69,14 @@ def test_same_photos_and_seed_give_the_same_memory(tmp_path: Path) -> None:
     assert np.array_equal(first.good.distances, second.good.distances)
     assert first.memory.scale.usual == pytest.approx(first.good.scale.usual)
     assert first.description.aligned is not None
+
+
+def test_patches_of_tiles_are_those_of_all_tiles(tmp_path: Path) -> None:
+    photos = open_dataset(write_coco(tmp_path / "d", {"train": 1}, good=20)).photos
+    good = [photo for photo in photos if photo.is_good]
+    torch.manual_seed(0)
+    network = YOLOX(GraftSize.N, 1, Activation.RELU)
+    tiles = Tiles(64, 64, 32, 32, 0)
+    fitted = fit_memory(network, good, (32, 32), seed=1, tiles=tiles)
+    assert fitted.good.photos == tuple(sorted(good, key=lambda photo: photo.sha256))
+    assert len(fitted.memory.patches) == 20 * tiles.count * 4
