@@ -25,6 +25,7 @@ SKELETON = {
     "trainer/study/__init__.py": "",
     "trainer/fit/__init__.py": "",
     "trainer/label_errors/__init__.py": "",
+    "trainer/unknown/__init__.py": "",
     "trainer/learning_curve/__init__.py": "",
     "trainer/ship/__init__.py": "",
     "trainer/ship/export.py": "import models.openvino_runtime, models.onnx_runtime",

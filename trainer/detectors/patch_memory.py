@@ -108,9 +108,10 @@ class PatchMemory(nn.Module):
         """Return the distance of each cell to the nearest patch, ``[N, 1, h, w]``."""
         height, width = static_size(maps[1])
         vectors = self.vectors(maps)  # [N, D, P]
-        products = torch.matmul(self.patches, vectors)  # [N, M, P]
+        # Rows of M numbers, one after the other in memory: their minimum is cheap.
+        products = torch.matmul(vectors.transpose(1, 2), -2 * self.patches.T)
         lengths = self.patches.square().sum(dim=1)  # [M]
-        nearest = (lengths[:, None] - 2 * products).amin(dim=1)  # [N, P]
+        nearest = (products + lengths).amin(dim=2)  # [N, P] of [N, P, M]
         squared = nearest + vectors.square().sum(dim=1)
         return squared.clamp(min=0).sqrt().reshape(-1, 1, height, width)
 

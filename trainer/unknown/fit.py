@@ -22,7 +22,7 @@ from trainer.detectors.yolox import YOLOX
 from trainer.unknown.describe import Description, GoodScores, describe
 
 LEAST_GOOD = 20  # photos: two thirds of those that learning from them alone takes
-ROWS = 1024  # 192 numbers each of YOLOX-nano: 0.8 MB
+ROWS = 512  # 192 numbers each of YOLOX-nano: 0.4 MB; twice as many found no more
 POOL = 20_000  # patches that the memory is chosen from
 MOST_PHOTOS = 400  # more good parts change the memory little, and cost time
 FOLDS = 5  # of the cross-fitting
@@ -56,14 +56,11 @@ def fit_memory(
 
     Args:
         network: Its backbone makes the vectors; put into evaluation mode.
-        photos: Of good parts; of more than ``MOST_PHOTOS`` a sample is taken.
+        photos: Of good parts, see ``require_enough``; of more than ``MOST_PHOTOS`` a sample is taken.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
 
-    Raises:
-        DatasetError: Fewer than ``LEAST_GOOD`` photos.
     """
-    require_enough(len(photos))
     generator = torch.Generator().manual_seed(seed)
     chosen = _sample(photos, MOST_PHOTOS, generator)
     reader, patches = _PhotoPatches(network, size_px, tiles), []
