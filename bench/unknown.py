@@ -7,10 +7,13 @@ defective photos are scored. One JSON for each product, which is not measured ag
 * the area under the ROC of the best score of a photo, and the share of defective photos
   whose score is above that of all but 2 and 5 % of the good ones;
 * the same where only the score inside of the labelled boxes counts (the right reason);
-* what the branch costs: time to make it, bytes, and milliseconds beside the detector
-  that has it, and beside the backbone of a run without labels.
+* what the branch costs: time to make it, bytes, and milliseconds alone and beside the
+  detector of named classes.
 
-Result: ``bench/results/unknown/PRODUCT.json``.
+Both backbones: EfficientNet-Lite0, of runs of good parts alone, and YOLOX-nano as
+pretrained on COCO, before the training that ``--unknown`` follows.
+
+Result: ``bench/results/unknown/PRODUCT-NETWORK.json``.
 """
 
 import argparse
@@ -31,8 +34,9 @@ from models.openvino_detector import OpenVinoDetector
 from models.preprocess import Letterbox, letterbox_image, planar
 from trainer.data.dataset import Photo, open_dataset, read_photo
 from trainer.detectors.base import Architecture, TrainableDetector
-from trainer.detectors.patch_memory import STRIDE_PX
-from trainer.detectors.unknown import UnknownDetector, yolox_of
+from trainer.detectors.patch_memory import STRIDE_PX, PatchMemory
+from trainer.detectors.unknown import UnknownDetector, with_maps
+from trainer.detectors.yolox import YOLOX
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.intervals import auroc_of, wilson
 from trainer.fit.input_size import input_size
@@ -46,6 +50,11 @@ PRODUCTS = {  # the class that counts as a defect; empty = all
     "belt": "",
     "pcb": "",
 }
+NETWORKS = {
+    Architecture.LITE0: "efficientnet-lite0-imagenet",
+    Architecture.YOLOX_NANO: "yolox-nano-coco",
+}
+NAMED = 6  # classes of the detector whose time is compared
 PARTS = 3
 OVERKILL = (0.02, 0.05)
 REPEATS = 20
@@ -58,12 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=list(PRODUCTS))
     parser.add_argument("--most", type=int, default=80, help="defective photos")
     args = parser.parse_args(arguments)
-    for name in args.only or PRODUCTS:
-        path = RESULTS / "unknown" / f"{name}.json"
+    cells = [(n, a) for a in NETWORKS for n in args.only or PRODUCTS]
+    for name, architecture in cells:
+        path = RESULTS / "unknown" / f"{name}-{architecture}.json"
         if path.exists():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = measure(args.data / name, PRODUCTS[name], args.most)
+        found = measure(args.data / name, PRODUCTS[name], args.most, architecture)
         document = {
             "machine": describe_machine(),
             "configuration": configuration(args) | {"parts": PARTS},
@@ -73,21 +83,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(root: Path, label: str, most: int) -> dict[str, object]:
+def measure(
+    root: Path, label: str, most: int, architecture: Architecture
+) -> dict[str, object]:
     """Return the figures of one product."""
     good, defective = photos_of(root, label, most)
     size = input_size([*good, *defective], None)
-    network = build_detector(Architecture.YOLOX_NANO, 6)
-    load_weights(network, "yolox-nano-coco")
+    network = build_detector(architecture, NAMED)
+    load_weights(network, NETWORKS[architecture])
     network.eval()
     folds, seconds = [], []
     for part in range(PARTS):
         held_out = good[part::PARTS]
         fitted_on = [p for p in good if p not in held_out]
         started_s = time.monotonic()
-        memory = fit_memory(yolox_of(network), fitted_on, size, seed=part).memory
+        memory = fit_memory(with_maps(network), fitted_on, size, seed=part).memory
         seconds.append(time.monotonic() - started_s)
-        both = UnknownDetector(network, memory, 6).eval()
+        both = UnknownDetector(network, memory, 0).eval()
         folds.append(
             (
                 [scores(both, photo, size)[0] for photo in held_out],
@@ -104,14 +116,20 @@ def measure(root: Path, label: str, most: int) -> dict[str, object]:
         else figures([(g, [inside for _, inside in b]) for g, b in folds]),
         "fit_seconds": [round(value, 1) for value in seconds],
         "memory_bytes": memory.patches.numel() * memory.patches.element_size(),
-        "milliseconds": {
-            "detector": latency_ms(network, size),
-            "detector_with_unknown": latency_ms(both, size),
-            "unknown_alone": latency_ms(
-                UnknownDetector(network, memory, 0).eval(), size
-            ),
-        },
+        "milliseconds": latencies(network, memory, size),
     }
+
+
+def latencies(
+    network: TrainableDetector, memory: PatchMemory, size: tuple[int, int]
+) -> dict[str, float]:
+    """Return the time of the run of good parts alone, and beside named classes."""
+    found = {"alone": latency_ms(UnknownDetector(network, memory, 0).eval(), size)}
+    if isinstance(network, YOLOX):
+        both = UnknownDetector(network, memory, NAMED).eval()
+        found["named"] = latency_ms(network, size)
+        found["named_and_unknown"] = latency_ms(both, size)
+    return found
 
 
 def photos_of(root: Path, label: str, most: int) -> tuple[list[Photo], list[Photo]]:

@@ -20,6 +20,9 @@ from trainer.fit.tiling import TileMode
 from trainer.run import CHECKPOINT_NAME, open_run
 
 DEFAULT_WEIGHTS = "yolox-nano-coco"
+# For photos of good parts alone: the area under the ROC is higher on each of five
+# products (docs/explanation/unknown.md).
+GOOD_PARTS_WEIGHTS = "efficientnet-lite0-imagenet"
 DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside it
     "weights",
     "earlier",
@@ -58,7 +61,10 @@ def read_options(
         ConfigError: Options that exclude each other.
         TrainingError: A run that was named cannot be opened.
     """
-    options = _repeated(args, dataset, report) if args.schedule else _chosen(args)
+    if args.schedule:
+        options = _repeated(args, dataset, report)
+    else:
+        options = _chosen(args, good_alone=dataset.has_good_parts_only)
     if args.unknown and (args.folds or args.learning_curve):
         study = "folds" if args.folds else "learning-curve"
         raise ConfigError(
@@ -88,8 +94,10 @@ def refuse_training_options(args: argparse.Namespace) -> None:
         )
 
 
-def _chosen(args: argparse.Namespace) -> TrainOptions:
+def _chosen(args: argparse.Namespace, *, good_alone: bool) -> TrainOptions:
     weights, detector = _start_of(args)
+    if good_alone and not (args.weights or args.detector or args.earlier):
+        weights, detector = GOOD_PARTS_WEIGHTS, _detector_of(GOOD_PARTS_WEIGHTS)
     freeze = args.freeze or Freeze.NOTHING
     options = TrainOptions(
         weights=weights,
@@ -134,6 +142,12 @@ def _continued(args: argparse.Namespace, options: TrainOptions) -> TrainOptions:
             fix="Leave one of them out.",
         )
     record = open_run(args.earlier).record
+    if not record.named_labels:
+        raise ConfigError(
+            f"--from {record.name}: was made of good parts alone.",
+            why="Nothing was trained in it that a training could continue from.",
+            fix="Leave --from out: the class unknown is learned again with --unknown.",
+        )
     refuse_other_network(record, args.detector, args.activation)
     return replace(
         options,

@@ -30,6 +30,7 @@ class Architecture(StrEnum):
     YOLOX_TINY = "yolox-tiny"
     YOLOX_S = "yolox-s"
     SSDLITE = "ssdlite320-mobilenet-v3-large"
+    LITE0 = "efficientnet-lite0"  # of good parts alone: it has no named classes
 
 
 Count = Callable[[int], int]

@@ -15,6 +15,7 @@ from trainer.detectors.base import (
     TrainableDetector,
     own_count,
 )
+from trainer.detectors.lite0 import Lite0, no_head
 from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.yolox import YOLOX
 
@@ -32,7 +33,7 @@ class UnknownDetector(TrainableDetector):
         self, named: TrainableDetector, memory: PatchMemory, named_classes: int
     ) -> None:
         super().__init__()
-        self.named, self.memory = yolox_of(named), memory
+        self.named, self.memory = with_maps(named), memory
         self.named_classes = named_classes
         self.num_classes = named_classes + 1
 
@@ -65,10 +66,13 @@ class UnknownDetector(TrainableDetector):
         The boxes of ``unknown`` are anchors of their own: each has a score of this
         class only, and those of the named classes have none of it.
         """
+        if not self.named_classes:
+            alone: Tensor = self.memory(self.named.feature_maps(images))
+            return alone
+        if isinstance(self.named, Lite0):
+            raise no_head()
         maps = self.named.feature_maps(images)
         unknown: Tensor = self.memory(maps)  # [N, 5, P]
-        if not self.named_classes:
-            return unknown
         known = self.named.detections_of_maps(maps)  # [N, 4 + C, A]
         count, _, anchors = known.shape
         places = unknown.shape[2]
@@ -83,16 +87,26 @@ class UnknownDetector(TrainableDetector):
         )
 
 
-def yolox_of(detector: TrainableDetector) -> YOLOX:
-    """Return a detector whose backbone a memory can be made of.
+def with_maps(detector: TrainableDetector) -> YOLOX | Lite0:
+    """Return a network that a memory can be made of.
 
     Raises:
         ConfigError: The network has no maps at strides 8 and 16.
     """
-    if isinstance(detector, YOLOX):
+    if isinstance(detector, YOLOX | Lite0):
         return detector
     raise ConfigError(
         f"--detector {detector.architecture}: has no class unknown.",
         why="It is made of the maps at strides 8 and 16 of graft and YOLOX.",
         fix="Choose one of these, or leave --unknown out.",
     )
+
+
+def require_named(detector: TrainableDetector) -> None:
+    """Refuse a network that has no named classes.
+
+    Raises:
+        ConfigError: It is ``Lite0``.
+    """
+    if isinstance(detector, Lite0):
+        raise no_head()

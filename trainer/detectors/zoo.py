@@ -30,9 +30,10 @@ from models.errors import TrainingError
 from trainer.detectors import download
 from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.graft import GRAFT_ACTIVATION, GraftSize
+from trainer.detectors.lite0 import Lite0
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import TransferReport, graft
-from trainer.detectors.yolox import YOLOX, YoloxSize
+from trainer.detectors.yolox import YOLOX, Size, YoloxSize
 from trainer.detectors.yolox_blocks import Activation
 
 NO_WEIGHTS = "none"
@@ -151,28 +152,28 @@ def build_detector(
 
     Args:
         num_classes: C, without background.
-        activation: Ignored for SSDLite, which has its own.
+        activation: Ignored for SSDLite and Lite0, which have their own.
     """
     match architecture:
-        case Architecture.GRAFT_N:
-            return YOLOX(GraftSize.N, num_classes, activation)
-        case Architecture.GRAFT_S:
-            return YOLOX(GraftSize.S, num_classes, activation)
-        case Architecture.YOLOX_NANO:
-            return YOLOX(YoloxSize.NANO, num_classes, activation)
-        case Architecture.YOLOX_TINY:
-            return YOLOX(YoloxSize.TINY, num_classes, activation)
-        case Architecture.YOLOX_S:
-            return YOLOX(YoloxSize.S, num_classes, activation)
+        case Architecture.GRAFT_N | Architecture.GRAFT_S:
+            size: Size = GraftSize(architecture.removeprefix("graft-"))
+        case Architecture.YOLOX_NANO | Architecture.YOLOX_TINY | Architecture.YOLOX_S:
+            size = YoloxSize(architecture.removeprefix("yolox-"))
         case Architecture.SSDLITE:
             return SSDLite(num_classes)
+        case Architecture.LITE0:
+            return Lite0(num_classes)
         case _:
             assert_never(architecture)
+    return YOLOX(size, num_classes, activation)
 
 
 def usual_activation(architecture: Architecture) -> Activation:
     """Return the default non-linearity of a network."""
-    own = architecture in {size.architecture for size in GraftSize}
+    own = architecture in {
+        Architecture.LITE0,  # ReLU6, which has no name of its own here
+        *(size.architecture for size in GraftSize),
+    }
     return GRAFT_ACTIVATION if own else Activation.HARDSWISH
 
 

@@ -15,7 +15,7 @@ from models.detections import Detections
 from models.manifest import PromiseBasis
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
-from trainer.detectors.unknown import UnknownDetector, yolox_of
+from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.metrics import measure, predict_photos
@@ -50,13 +50,15 @@ def train_on_good_parts(
     """
     started_s = time.monotonic()
     photos, held_out = dataset.for_training()
-    recipe = replace(resolve(options, photos), epochs=0, mines=False)
+    # Nothing is trained, so no batch has to fit into memory.
+    recipe = resolve(replace(options, batch=1, epochs=1), photos)
+    recipe = replace(recipe, epochs=0, mines=False)
     network = build_detector(recipe.detector, 1, recipe.activation)
     transfer = load_weights(network, recipe.weights)
     keep_split(out, dataset.split_assignment)
     size_px = recipe.input_height_px, recipe.input_width_px
     fitted = fit_memory(
-        yolox_of(network),
+        with_maps(network),
         photos,
         size_px,
         seed=recipe.seed,

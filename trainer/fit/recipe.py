@@ -28,6 +28,7 @@ from trainer.data.sampling.augmentation import (
 )
 from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.data.sampling.tiles import TrainingTiles
+from trainer.detectors.unknown import require_named
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.leakage import trained_parts
@@ -166,6 +167,7 @@ def train(
     trained_on, held_out = dataset.for_training()
     if options.unknown:
         require_unknown(dataset, options)
+    require_named(build_detector(options.detector, 1, options.activation))
     if options.limit:
         options.limit.check(held_out)
     budget = budget_of(options.minutes, started_s)
@@ -469,16 +471,12 @@ def _finish(
     trained_on = dataset.for_training()[0]
     whole = MeasuredModel(model, labels, found)
     if options.unknown:
-        whole = with_unknown(model, dataset, recipe, trained_on, photos, observer)
+        whole = with_unknown(model, dataset, recipe, photos, observer)
     model, labels, found = whole.model, whole.labels, whole.found
     known = trained_parts(dataset.split_assignment, trained_on, photos)
     origins = PhotoOrigins.of(dataset.split_assignment, photos, trained_on)
     chosen = choose_thresholds(
-        found,
-        photos,
-        labels,
-        split,
-        options.limit,
+        *(found, photos, labels, split, options.limit),
         origins=origins,
         unknown_label=UNKNOWN_LABEL if whole.record else None,
     )

@@ -14,7 +14,7 @@ from models.errors import ConfigError
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.detectors.base import TrainableDetector
-from trainer.detectors.unknown import UnknownDetector, yolox_of
+from trainer.detectors.unknown import UnknownDetector, require_named, with_maps
 from trainer.detectors.zoo import build_detector
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
@@ -48,7 +48,8 @@ def require_unknown(dataset: Dataset, options: TrainOptions) -> None:
         ConfigError: The network has none, or a label has its name.
         DatasetError: Too few good parts to train on.
     """
-    yolox_of(build_detector(options.detector, 1, options.activation))
+    network = build_detector(options.detector, 1, options.activation)
+    require_named(with_maps(network))
     if UNKNOWN_LABEL in dataset.labels:
         raise ConfigError(
             f"--unknown: {dataset.root} has a class of the name {UNKNOWN_LABEL}.",
@@ -62,7 +63,6 @@ def with_unknown(
     model: TrainableDetector,
     dataset: Dataset,
     recipe: Recipe,
-    trained_on: Sequence[Photo],
     measured: Sequence[Photo],
     observer: Measuring,
 ) -> MeasuredModel:
@@ -70,14 +70,14 @@ def with_unknown(
 
     Args:
         model: Trained; its weights are used, and not changed.
-        trained_on: The good ones of these photos fill the memory.
+        dataset: The good photos that were trained on fill the memory.
         measured: Photos to measure on.
     """
     started_s = time.monotonic()
-    good = [photo for photo in trained_on if photo.is_good]
+    good = [photo for photo in dataset.for_training()[0] if photo.is_good]
     size_px = recipe.input_height_px, recipe.input_width_px
     fitted = fit_memory(
-        yolox_of(model),
+        with_maps(model),
         good,
         size_px,
         seed=recipe.seed,

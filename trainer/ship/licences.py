@@ -45,6 +45,15 @@ def notice_of(detector: Architecture) -> Notice:
                 "Copyright (c) Soumith Chintala 2016. All rights reserved.\n"
                 "Licensed under the BSD 3-Clause License.",
             )
+        case Architecture.LITE0:
+            return Notice(
+                "Apache-2.0",
+                "Backbone: EfficientNet-Lite0 (arXiv:1905.11946).\n"
+                "Copyright The TensorFlow Authors.\n"
+                "Licensed under the Apache License, Version 2.0.\n"
+                "Reimplemented in Graftline; the weights are theirs, trained on "
+                "ImageNet.",
+            )
         case _:
             assert_never(detector)
 

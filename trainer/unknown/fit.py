@@ -17,12 +17,14 @@ from models.errors import DatasetError
 from models.preprocess import Frame, letterbox_image, planar
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
+from trainer.detectors.lite0 import Lite0
 from trainer.detectors.patch_memory import PatchMemory, Scale, patch_features
 from trainer.detectors.yolox import YOLOX
 from trainer.unknown.describe import Description, GoodScores, describe
 
 LEAST_GOOD = 20  # photos: two thirds of those that learning from them alone takes
-ROWS = 512  # 192 numbers each of YOLOX-nano: 0.4 MB; twice as many found no more
+# 192 numbers each of YOLOX-nano, 152 of Lite0: 0.4 MB; twice as many found no more.
+ROWS = 512
 POOL = 20_000  # patches that the memory is chosen from
 MOST_PHOTOS = 400  # more good parts change the memory little, and cost time
 FOLDS = 5  # of the cross-fitting
@@ -44,7 +46,7 @@ class FittedMemory:
 
 
 def fit_memory(
-    network: YOLOX,
+    network: YOLOX | Lite0,
     photos: Sequence[Photo],
     size_px: tuple[int, int],
     *,
@@ -56,10 +58,10 @@ def fit_memory(
 
     Args:
         network: Its backbone makes the vectors; put into evaluation mode.
-        photos: Of good parts, see ``require_enough``; of more than ``MOST_PHOTOS`` a sample is taken.
+        photos: Of good parts, see ``require_enough``; of more than ``MOST_PHOTOS`` a
+            sample is taken.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
-
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = _sample(photos, MOST_PHOTOS, generator)
@@ -131,7 +133,7 @@ class _PhotoPatches:
     """Vectors of the patches of photos."""
 
     def __init__(
-        self, network: YOLOX, size_px: tuple[int, int], tiles: Tiles | None
+        self, network: YOLOX | Lite0, size_px: tuple[int, int], tiles: Tiles | None
     ) -> None:
         self._network, self._size_px, self._tiles = network.eval(), size_px, tiles
 

@@ -8,7 +8,7 @@ from models.detector import equal_thresholds
 from models.postprocess import decode
 from trainer.detectors.graft import GraftSize
 from trainer.detectors.patch_memory import PatchMemory, Scale, neighbourhood
-from trainer.detectors.unknown import UnknownDetector, yolox_of
+from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.yolox import YOLOX
 from trainer.detectors.yolox_blocks import Activation
 
@@ -100,4 +100,4 @@ def test_without_named_classes_the_only_scores_are_of_unknown() -> None:
     model = UnknownDetector(detector, memory_for(detector), 0)
     assert model.detections(torch.zeros(1, 3, 64, 64)).shape == (1, 5, 16)
     assert (model.num_classes, model.architecture) == (1, detector.architecture)
-    assert yolox_of(detector) is detector
+    assert with_maps(detector) is detector

@@ -387,9 +387,10 @@ def test_error_names_the_weights_that_fit_the_network() -> None:
     assert "--weights none." in refused.value.fix
 
 
-def test_weights_of_both_networks_are_shipped() -> None:
+def test_weights_of_three_networks_are_shipped() -> None:
     shipped = {e.name: e.detector for e in zoo.entries().values() if e.is_shipped}
     assert shipped == {
+        "efficientnet-lite0-imagenet": Architecture.LITE0,
         "graft-n-synthetic": Architecture.GRAFT_N,
         DEFAULT_WEIGHTS: Architecture.YOLOX_NANO,
     }
