@@ -20,8 +20,7 @@ from trainer.fit.tiling import TileMode
 from trainer.run import CHECKPOINT_NAME, open_run
 
 DEFAULT_WEIGHTS = "yolox-nano-coco"
-# For photos of good parts alone: the area under the ROC is higher on each of five
-# products (docs/explanation/unknown.md).
+# For photos of good parts alone; bench/unknown.py compares it with the detector's.
 GOOD_PARTS_WEIGHTS = "efficientnet-lite0-imagenet"
 DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside it
     "weights",

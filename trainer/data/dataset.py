@@ -218,10 +218,10 @@ class Dataset:
                 f"{self.root}: {counted(good, 'photo')} of good parts, and no "
                 "labelled defect.",
                 why="From good parts alone the class unknown is learned: how they "
-                f"differ takes at least {LEAST_GOOD_ALONE} photos.",
-                fix=f"Put {LEAST_GOOD_ALONE - good} more photos of other good parts "
-                f"into {GOOD_FOLDER}/, or label defects and put the export of the "
-                "annotation tool beside it.",
+                f"differ takes at least {LEAST_GOOD_ALONE}.",
+                fix=f"Put {counted(LEAST_GOOD_ALONE - good, 'more photo')} of other "
+                f"good parts into {GOOD_FOLDER}/, or label defects and put the export "
+                "of the annotation tool beside it.",
             )
 
     def _refuse_without_defects(

@@ -1,8 +1,7 @@
 """EfficientNet-Lite0 up to stride 16: the backbone of a memory of good parts.
 
-Trained to tell the 1,000 classes of ImageNet apart, its maps describe places of a photo
-better than those of a detector of COCO (docs/explanation/unknown.md). It has no head:
-named classes are not trained on it.
+Trained on the 1,000 classes of ImageNet. It has no head: named classes are not trained
+on it. bench/unknown.py compares it with the backbone of a detector.
 
 Source:
     EfficientNet-Lite (Apache-2.0, Copyright The TensorFlow Authors): the blocks of
@@ -13,6 +12,7 @@ Source:
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
+import torch
 from torch import Tensor, nn
 
 from models.errors import ConfigError
@@ -135,14 +135,32 @@ class _Block(nn.Module):
 
 
 class _SameConvolution(nn.Conv2d):
-    """A convolution of stride 2 that pads below and right, as TensorFlow does."""
+    """A convolution of stride 2 that pads one more below and right, as TensorFlow does.
+
+    With a row and a column of zeros before its weights it is a convolution that pads
+    alike on all sides, and the exported graph keeps its fixed shape.
+    """
+
+    row: Tensor
+    column: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, groups: int) -> None:
+        pad = kernel // 2
+        super().__init__(
+            inputs, outputs, kernel, 2, padding=pad, groups=groups, bias=False
+        )
+        shape = (outputs, inputs // groups)
+        self.register_buffer("row", torch.zeros(*shape, 1, kernel), persistent=False)
+        column = torch.zeros(*shape, kernel + 1, 1)
+        self.register_buffer("column", column, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         """Return half of an even height and width."""
-        before = (self.kernel_size[0] - 2) // 2
-        after = self.kernel_size[0] - 2 - before
-        padded = nn.functional.pad(input, (before, after, before, after))
-        return super().forward(padded)
+        weight = torch.cat((self.row, self.weight), dim=2)
+        weight = torch.cat((self.column, weight), dim=3)
+        return nn.functional.conv2d(
+            input, weight, None, self.stride, self.padding, groups=self.groups
+        )
 
 
 def _same_convolution(
@@ -152,7 +170,7 @@ def _same_convolution(
         return nn.Conv2d(
             inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False
         )
-    return _SameConvolution(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    return _SameConvolution(inputs, outputs, kernel, groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.counted import counted
 from models.preprocess import Letterbox
 from trainer.data.dataset import Dataset
 from trainer.detectors.patch_memory import STRIDE_PX
@@ -55,8 +56,8 @@ def unknown_lines(record: UnknownRecord) -> list[str]:
             else "the parts lie differently from photo to photo"
         ) + f" (place explains {alike:.0%} of the differences)"
     first = (
-        f"unknown: learned from {record.good_photos} photos of good parts in "
-        f"{record.seconds:.0f} s; it compares places of {record.cell_px:.0f} x "
+        f"unknown: learned from {counted(record.good_photos, 'photo')} of good parts "
+        f"in {record.seconds:.0f} s; it compares places of {record.cell_px:.0f} x "
         f"{record.cell_px:.0f} px of the photo: a smaller change is seen only where it "
         f"is strong; {place}. It does not see what is missing where other good parts "
         "look like the place without it, nor sizes and counts."

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from models.boxes import FloatArray
+from models.counted import counted
 from models.errors import DatasetError
 from models.preprocess import Frame, letterbox_image, planar
 from models.tiles import Tiles
@@ -23,7 +24,8 @@ from trainer.detectors.yolox import YOLOX
 from trainer.unknown.describe import Description, GoodScores, describe
 
 LEAST_GOOD = 20  # photos: two thirds of those that learning from them alone takes
-# 192 numbers each of YOLOX-nano, 152 of Lite0: 0.4 MB; twice as many found no more.
+# 192 numbers each of YOLOX-nano, 152 of Lite0: 0.4 MB at most. Their product with the
+# cells of an input is the time of the branch, so that it grows with them.
 ROWS = 512
 POOL = 20_000  # patches that the memory is chosen from
 MOST_PHOTOS = 400  # more good parts change the memory little, and cost time
@@ -89,9 +91,11 @@ def require_enough(good: int) -> None:
     """
     if good < LEAST_GOOD:
         raise DatasetError(
-            f"{good} photos of good parts are too few to learn the class unknown.",
+            f"{counted(good, 'photo')} of good parts: too few to learn the class "
+            "unknown.",
             why=f"How good parts differ from each other takes at least {LEAST_GOOD}.",
-            fix=f"Put {LEAST_GOOD - good} more photos of other good parts into good/.",
+            fix=f"Put {counted(LEAST_GOOD - good, 'more photo')} of other good parts "
+            "into good/.",
         )
 
 

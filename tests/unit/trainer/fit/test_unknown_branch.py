@@ -51,7 +51,7 @@ def test_run_has_the_named_classes_and_unknown(
 
 def test_too_few_good_parts_are_refused_before_the_training(tmp_path: Path) -> None:
     few = open_dataset(write_coco(tmp_path / "d", good=10))
-    with pytest.raises(DatasetError, match="5 photos of good parts are too few"):
+    with pytest.raises(DatasetError, match="5 photos of good parts: too few"):
         train(few, OPTIONS, tmp_path, Recorder(), resume=False)
 
 
