@@ -14,7 +14,9 @@ from pathlib import Path
 
 from edge.cameras.sources.folder_watch import SPARE_DIGESTS, digest_of
 from edge.cameras.sources.picture_list import list_pictures
-from models.files import PRIVATE_FILE, write_atomically
+from models.files import PRIVATE_FILE, read_regular, write_atomically
+
+INSPECTED_MAX_BYTES = 33_000_000  # a million pictures
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ class InspectedPictures:
         if camera in self._known:
             return
         try:
-            lines = self._path(camera).read_text("utf-8").split()
+            written = read_regular(self._path(camera), INSPECTED_MAX_BYTES)
+            lines = written.decode("ascii").split()
         except FileNotFoundError:
             lines = []
         except (OSError, UnicodeDecodeError) as exc:

@@ -48,7 +48,7 @@ class Lite0(TrainableDetector):
     """The backbone, with the interface of a detector.
 
     Args:
-        num_classes: Of the interface; there is no head.
+        num_classes: Not used: there is no head.
     """
 
     class_parts: ClassVar[tuple[str, ...]] = ()
@@ -126,7 +126,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[N, outputs, H / stride, W / stride]``."""
-        y = x
+        y: Tensor = x
         if self._expands:
             y = self._bn0(self._expand_conv(y)).clamp(0, 6)
         y = self._bn1(self._depthwise_conv(y)).clamp(0, 6)

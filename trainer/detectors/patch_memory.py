@@ -34,7 +34,7 @@ SMALLEST_LENGTH = 1e-6  # of a vector that is divided by its length
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class DistanceScale:
     """How far good parts are from the memory: it turns distances into scores.
 
     Attributes:
@@ -48,7 +48,7 @@ class Scale:
     def score(self, distance: float) -> float:
         """Return the score in 0..1 of a distance.
 
-        >>> [round(Scale(4.0, 1.0).score(d), 2) for d in (4, 5, 6, 7, 8)]
+        >>> [round(DistanceScale(4.0, 1.0).score(d), 2) for d in (4, 5, 6, 7, 8)]
         [0.02, 0.06, 0.2, 0.5, 0.8]
         """
         return 1 / (1 + math.exp(-(distance - self.centre) / self.width))
@@ -85,11 +85,11 @@ class PatchMemory(nn.Module):
         self.register_buffer("spread", torch.tensor(1.0))
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> DistanceScale:
         """How distances become scores."""
-        return Scale(float(self.usual), float(self.spread))
+        return DistanceScale(float(self.usual), float(self.spread))
 
-    def set_scale(self, scale: Scale) -> None:
+    def set_scale(self, scale: DistanceScale) -> None:
         """Set how distances become scores."""
         self.usual.fill_(scale.usual)
         self.spread.fill_(scale.spread)
@@ -100,7 +100,7 @@ class PatchMemory(nn.Module):
         Around the mean vectors are short, and half precision holds their differences.
 
         Args:
-            maps: Of the backbone, at strides 8 and 16 first.
+            maps: The backbone's, at strides 8 and 16 first.
         """
         return patch_features(maps).flatten(2) - self.mean[:, None]
 
@@ -141,7 +141,7 @@ def patch_features(maps: Sequence[Tensor]) -> Tensor:
     """Return the vector of length one of each cell of stride 16, ``[N, D, h, w]``.
 
     Args:
-        maps: Of the backbone, at strides 8 and 16 first.
+        maps: The backbone's, at strides 8 and 16 first.
     """
     fine = functional.avg_pool2d(_smooth(maps[0]), 2)
     joined = torch.cat((fine, _smooth(maps[1])), dim=1)

@@ -25,7 +25,7 @@ class UnknownDetector(TrainableDetector):
 
     Args:
         named: The trained detector; of a run without labels only its backbone is used.
-        memory: Of good patches of this backbone.
+        memory: Holds good patches as this backbone describes them.
         named_classes: C of the named detector; 0 = its neck and head are not run.
     """
 

@@ -15,7 +15,7 @@ from models.boxes import FloatArray
 from models.counted import agreeing, counted
 from trainer.data.dataset import Photo
 from trainer.data.findings import first_names
-from trainer.detectors.patch_memory import Scale
+from trainer.detectors.patch_memory import DistanceScale
 
 COMPARED = 50  # photos, to see whether parts lie alike
 SHOWN = 12  # photos that are the least like the others
@@ -34,7 +34,7 @@ class GoodScores:
 
     photos: tuple[Photo, ...]
     distances: FloatArray  # [N] largest on the photo, to a memory without it
-    scale: Scale
+    scale: DistanceScale
 
     @property
     def scores(self) -> list[float]:

@@ -19,7 +19,7 @@ from models.preprocess import Frame, letterbox_image, planar
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
 from trainer.detectors.lite0 import Lite0
-from trainer.detectors.patch_memory import PatchMemory, Scale, patch_features
+from trainer.detectors.patch_memory import DistanceScale, PatchMemory, patch_features
 from trainer.detectors.yolox import YOLOX
 from trainer.unknown.describe import Description, GoodScores, describe
 
@@ -60,8 +60,8 @@ def fit_memory(
 
     Args:
         network: Its backbone makes the vectors; put into evaluation mode.
-        photos: Of good parts, see ``require_enough``; of more than ``MOST_PHOTOS`` a
-            sample is taken.
+        photos: They show good parts, see ``require_enough``; of more than
+            ``MOST_PHOTOS`` a sample is taken.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
     """
@@ -99,13 +99,13 @@ def require_enough(good: int) -> None:
         )
 
 
-def scale_of(distances: FloatArray) -> Scale:
+def scale_of(distances: FloatArray) -> DistanceScale:
     """Return the scale of the largest distances on good photos, ``[N]``.
 
     The median and the 90th percentile: a defect among the good parts moves neither.
     """
     usual, high = (float(value) for value in np.percentile(distances, [50, 90]))
-    return Scale(usual, max(high - usual, LEAST_SPREAD * usual, 1e-6))
+    return DistanceScale(usual, max(high - usual, LEAST_SPREAD * usual, 1e-6))
 
 
 def cover(vectors: Tensor, count: int, generator: torch.Generator) -> Tensor:

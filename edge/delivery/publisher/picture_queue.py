@@ -70,6 +70,7 @@ class PictureQueue:
         self._tried: dict[int, int] = {}  # largest picture of an event, for a test
         self._late: dict[int, Packet] = {}  # by event: their alerts were sent
         self._in_flight: Packet | None = None  # the only one while cautious
+        self._unconfirmed: set[int] = set()  # events whose picture the broker lacks
         self._transmissions: dict[int, _Transmission] = {}  # by event
         self._answers = 0
 
@@ -103,12 +104,18 @@ class PictureQueue:
     def clear(self) -> None:
         """Discard the pictures that wait: their events are read again."""
         self._late.clear()
+        self._unconfirmed.clear()
         self._in_flight = None
 
     @property
     def lost_with_connection(self) -> int:
         """Pictures of alerts that were sent before them, and that were not sent yet."""
         return len(self._late) + (self._in_flight is not None)
+
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether the broker lacks pictures of events that were read."""
+        return bool(self._unconfirmed)
 
     def new_stream(self) -> None:
         """Discard the positions of the previous stream."""
@@ -156,6 +163,7 @@ class PictureQueue:
         )
         entry.size_bytes = len(picture.payload)
         entry.count += 1
+        self._unconfirmed.add(seq)
         if len(self._transmissions) > EVENTS_KEPT:  # without a collector, none is taken
             del self._transmissions[next(iter(self._transmissions))]
         if self.is_cautious:
@@ -183,6 +191,7 @@ class PictureQueue:
         size_bytes = len(picture.payload)
         self._passed_here_bytes = max(self._passed_here_bytes, size_bytes)
         self._limit.passed(size_bytes)
+        self._unconfirmed.discard(picture.image_of)
         if picture is self._in_flight:
             self._in_flight = None
         if not self.is_cautious:
@@ -195,6 +204,7 @@ class PictureQueue:
 
     def refused(self, picture: Packet, now_ns: int, *, is_too_large: bool) -> None:
         """Note that the broker refused a picture, for its size or another reason."""
+        self._unconfirmed.discard(picture.image_of)
         if picture is self._in_flight:
             self._in_flight = None
         if is_too_large:
@@ -239,6 +249,7 @@ class PictureQueue:
             self._refused.pop(seq, None)
             self._tried.pop(seq, None)
             self._late.pop(seq, None)
+            self._unconfirmed.discard(seq)
             entry = self._transmissions.pop(seq, None)
             if entry is not None:
                 self._limit.passed(entry.size_bytes)

@@ -151,6 +151,8 @@ class SendQueue:
         """
         self._max_packet_bytes = max_packet_bytes
         lost = self._pictures.lost_with_connection
+        # A collector that waits for these pictures has not answered yet.
+        redelivers = self.awaits_collector or self._pictures.has_unconfirmed
         if lost and self._rule is CollectorAck.OFF:  # their alerts are delivered
             logger.warning("pictures_left_out count=%d: the connection ended", lost)
         self._pictures.connected(
@@ -161,8 +163,6 @@ class SendQueue:
         self._ready.clear()
         if self._outbox.depth() > self._outbox.unsent():  # of an earlier run
             self._note_unclaimed(now_ns)
-        # A collector that waits for these pictures has not answered yet.
-        redelivers = self.awaits_collector or lost > 0
         self._window.connected(now_ns, redelivers=redelivers)
 
     def packets(

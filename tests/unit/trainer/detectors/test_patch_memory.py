@@ -7,7 +7,7 @@ from torch import Tensor
 from models.detector import equal_thresholds
 from models.postprocess import decode
 from trainer.detectors.graft import GraftSize
-from trainer.detectors.patch_memory import PatchMemory, Scale, neighbourhood
+from trainer.detectors.patch_memory import DistanceScale, PatchMemory, neighbourhood
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.yolox import YOLOX
 from trainer.detectors.yolox_blocks import Activation
@@ -27,7 +27,7 @@ def memory_of_ones() -> PatchMemory:
     """Return a memory that knows the one direction."""
     memory = PatchMemory(1, 12)
     memory.patches = torch.full((1, 12), 12**-0.5)
-    memory.set_scale(Scale(0.0, 0.01))
+    memory.set_scale(DistanceScale(0.0, 0.01))
     return memory
 
 
@@ -61,7 +61,7 @@ def test_stronger_contrast_of_the_same_pattern_is_as_near() -> None:
 
 
 def test_scale_scores_half_at_three_spreads() -> None:
-    assert Scale(4.0, 0.5).score(5.5) == pytest.approx(0.5)
+    assert DistanceScale(4.0, 0.5).score(5.5) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("cells", "expected"), [(4, 2), (16, 2), (32, 4), (40, 5)])

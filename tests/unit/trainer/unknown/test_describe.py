@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainer.data.dataset import Photo
-from trainer.detectors.patch_memory import Scale
+from trainer.detectors.patch_memory import DistanceScale
 from trainer.unknown.describe import (
     GoodScores,
     aligned_share,
@@ -38,7 +38,7 @@ def patches(count: int, place: float, shift: float = 0.0) -> list[torch.Tensor]:
 def good(distances: list[float]) -> GoodScores:
     """Return good photos at these distances."""
     photos = tuple(photo(i) for i in range(len(distances)))
-    return GoodScores(photos, np.array(distances, np.float32), Scale(1.0, 0.1))
+    return GoodScores(photos, np.array(distances, np.float32), DistanceScale(1.0, 0.1))
 
 
 def test_place_explains_nearly_all_where_parts_lie_alike() -> None:

@@ -197,6 +197,24 @@ def test_confirmed_events_do_not_go_again_where_no_collector_is_known(
     assert seqs(send_queue.packets(10, 0) + send_queue.packets(10, 0)) == [2]
 
 
+@pytest.mark.parametrize("is_confirmed", [False, True], ids=["lost", "confirmed"])
+def test_confirmed_event_goes_again_with_a_picture_that_the_broker_lacks(
+    outbox: Outbox, is_confirmed: bool
+) -> None:
+    put(outbox, 1, jpeg(1))
+    send_queue = queue_of(outbox, CollectorAck.AUTO)
+    picture, _ = send_queue.packets(10, 0)
+    if is_confirmed:
+        send_queue.image_confirmed(picture)
+    confirm(send_queue, outbox, 1, 0)
+    settle(outbox)
+    send_queue.connected(0, None)
+    again = send_queue.packets(10, 0) + send_queue.packets(10, 0)
+    assert [each.image_of for each in again if each.image_of] == [1] * (
+        not is_confirmed
+    )
+
+
 def test_collector_that_acknowledges_one_event_is_sent_everything(
     outbox: Outbox,
 ) -> None:
