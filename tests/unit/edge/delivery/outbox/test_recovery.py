@@ -98,7 +98,7 @@ def test_outbox_of_another_user_is_named_with_both_users(
     path = tmp_path / "outbox.db"
     open_outbox(path, CAP_BYTES).close()
     tmp_path.chmod(0o700 if what == "folder" else 0o755)
-    modes = {each: each.stat().st_mode for each in tmp_path.parents[:2]}
+    modes = {each: each.stat().st_mode for each in tmp_path.parents[:-2]}
     for folder, mode in modes.items():
         folder.chmod(mode | 0o055)
     os.seteuid(NOBODY)
