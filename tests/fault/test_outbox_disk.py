@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge.delivery.outbox.outbox import EventKind, Outbox
+from edge.delivery.outbox.write_queue import BATCH_MAX_EVENTS
 from tests.simulators.alerts import (
     ALERT_TOPIC,
     TOPICS,
@@ -83,6 +84,36 @@ def test_full_disk_evicts_by_kind_and_records_what_was_lost(small_disk: Path) ->
     assert verdicts + lost.get("verdict", 0) == 1200
     assert lost["verdict"] > lost["alert"], "alerts go last"
     assert json.loads(kept[-1].event.data)["frame_id"] == 1199
+
+
+@pytest.mark.fault(14)
+@pytest.mark.parametrize("picture_bytes", [8000, 40_000, 60_000])
+def test_burst_larger_than_the_disk_is_written_in_parts(
+    small_disk: Path, picture_bytes: int
+) -> None:
+    count = 4 * BATCH_MAX_EVENTS
+    images = [jpeg(number, picture_bytes) for number in range(count)]
+    burst = [alert(number, image) for number, image in enumerate(images)]
+    with opened(small_disk) as outbox:
+        done = [
+            outbox.put(EventKind.ALERT, ALERT_TOPIC, content, image)
+            for content, image in zip(burst, images, strict=True)
+        ]
+        seqs = [future.result(60) for future in done]
+        rows = outbox.read(0, 10_000, was_sent=False)
+    assert seqs == sorted(set(seqs))
+    assert rows is not None
+    kept, lost = 0, {"image": 0, "alert": 0}
+    for each in rows:
+        if each.event.kind is EventKind.LOSS:
+            data = json.loads(each.event.data)
+            lost[data["kind"]] += data["count"]
+        else:
+            kept += 1
+    assert kept + lost["alert"] == count, "no loss in silence"
+    pictures = sum(each.event.image is not None for each in rows)
+    assert pictures + lost["image"] >= count - lost["alert"]
+    assert lost["image"] > 0
 
 
 @pytest.mark.fault(14)

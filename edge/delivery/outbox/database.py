@@ -7,9 +7,11 @@ with the file, so that after the loss of a disk a new stream starts and no posit
 repeated.
 """
 
+import os
 import secrets
 import shutil
 import sqlite3
+import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +26,7 @@ LAYOUT_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 SMALLEST_BYTES = 1 << 20  # lower bound of the largest size, on a full disk
 LOG_PAGES = 1000  # SQLite's default; less on a small disk
+LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES, SCHEMA_FORMAT = 100, 4
 LOG_KEPT_BYTES = 4 << 20  # a larger write-ahead log is truncated to this
@@ -51,6 +54,10 @@ class OutboxDatabase:
         path: The file; created if it does not exist.
         max_bytes: Largest size, without the write-ahead log (some 4 MB more).
 
+    Attributes:
+        max_pages: Largest size in pages.
+        batch_max_bytes: Most bytes of events that one transaction should write.
+
     Raises:
         sqlite3.Error: It cannot be opened, or is damaged.
         DeliveryError: It was written by a newer version.
@@ -72,6 +79,9 @@ class OutboxDatabase:
     def _prepare(self, path: Path) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
+        # Debian's default is to write zeros over deleted events: twice the writing, and
+        # a log as large as what is evicted.
+        self.connection.execute("PRAGMA secure_delete = OFF")
         self._limit_size()
         self.connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         version = self._number("PRAGMA user_version")
@@ -110,8 +120,30 @@ class OutboxDatabase:
         Raises:
             sqlite3.Error: The log cannot be written into the file.
         """
+        with suppress(OSError):
+            self._drop_unfinished()
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._limit_size()
+
+    def _drop_unfinished(self) -> None:
+        """Cut off what a transaction that failed has left at the end of the log.
+
+        Otherwise it holds the space that writing the log into the file needs.
+
+        Source:
+            https://www.sqlite.org/walformat.html, section 2.1: the number of valid
+            frames, in the byte order of the machine, is at offset 16 of the index.
+        """
+        index, log = (
+            self._path.with_name(f"{self._path.name}{end}") for end in ("-shm", "-wal")
+        )
+        with Transaction(self.connection):  # nobody else writes meanwhile
+            with index.open("rb") as file:
+                frames = int.from_bytes(file.read(20)[16:], sys.byteorder)
+            frame_bytes = FRAME_HEADER_BYTES + self._number("PRAGMA page_size")
+            end_bytes = LOG_HEADER_BYTES + frames * frame_bytes
+            if log.stat().st_size > end_bytes:
+                os.truncate(log, end_bytes)
 
     def _limit_size(self) -> None:
         """Set the largest size: the configured one, or less on a fuller disk.
@@ -129,6 +161,8 @@ class OutboxDatabase:
         # Half of the free space for the file, half for its log.
         limit = min(self._max_bytes, max(room_bytes // 2, SMALLEST_BYTES))
         pages = limit // page_bytes
+        # The log may hold a quarter when a transaction starts, and needs half at most.
+        self.batch_max_bytes = limit // 4
         self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
         self.connection.execute(
             f"PRAGMA wal_autocheckpoint = {min(LOG_PAGES, pages // 4)}"

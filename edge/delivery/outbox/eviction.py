@@ -24,7 +24,8 @@ IMAGE: Final = "image"
 EVICTION_ORDER: Final = (IMAGE, EventKind.VERDICT.value, EventKind.ALERT.value)
 FULL_SHARE = 0.80  # of the largest size: above this, events are evicted
 ROOMY_SHARE = 0.75  # of the largest size: eviction stops here
-ROWS_AT_ONCE = 20
+ROWS_AT_ONCE = 20  # less in a small file, where so many pictures are much of it
+PAGES_PER_ROW_AT_ONCE = 2000
 # Takes one second on a slow disk. New events fit into the remaining 20 % meanwhile.
 ROWS_PER_COMMIT = 5000
 
@@ -97,11 +98,12 @@ def make_room(
         sqlite3.Error: The file cannot be written.
     """
     left = sys.maxsize if max_rows is None else max_rows
+    at_once = max(1, min(ROWS_AT_ONCE, database.max_pages // PAGES_PER_ROW_AT_ONCE))
     evicted: dict[str, Eviction] = {}
     for step in _steps(forget_sent=forget_sent):
         after = 0
         while left > 0 and database.used_share > down_to_share:
-            limit = min(left, ROWS_AT_ONCE)
+            limit = min(left, at_once)
             rows = _evict_some(database.connection, step, after, limit)
             if not rows:
                 break

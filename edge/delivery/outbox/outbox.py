@@ -274,6 +274,9 @@ class Outbox:
                     done.set_exception(self._not_kept("A bug; see the log."))
                 continue
             if first is None:
+                if self._writer.needs_less:
+                    self._write_queue.give_back_half(batch)
+                    continue
                 if self._write_queue.is_closing:
                     # ``close`` drains it and fails the futures.
                     self._write_queue.give_back(batch, 0)

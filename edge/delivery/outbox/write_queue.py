@@ -53,6 +53,29 @@ class WriteBatch:
         """Return the confirmed positions of a stream."""
         return [seq for of, seq in self.confirmed if of == stream]
 
+    def split(self) -> "deque[tuple[NewEvent, Future[int]]]":
+        """Remove and return the second half of the events."""
+        rest: deque[tuple[NewEvent, Future[int]]] = deque()
+        for _ in range(len(self.puts) // 2):
+            rest.appendleft(self.puts.pop())
+        return rest
+
+    def without_picture(self) -> "WriteBatch | None":
+        """Return a batch of one event without its picture, which counts as lost.
+
+        Returns:
+            None if there are more events, or if the event has no picture.
+        """
+        if len(self.puts) != 1 or self.puts[0][0].image is None:
+            return None
+        event, done = self.puts[0]
+        count, _ = self.lost.get(IMAGE, (0, b""))
+        return replace(
+            self,
+            puts=deque([(replace(event, image=None), done)]),
+            lost={**self.lost, IMAGE: (count + 1, event.data)},
+        )
+
     @property
     def size_bytes(self) -> int:
         """Approximate size of its events in bytes."""
@@ -192,6 +215,14 @@ class WriteQueue:
         with self._changed:
             self._unwritten = batch
             self._changed.wait_for(lambda: self._is_closing, timeout=pause_s)
+
+    def give_back_half(self, batch: WriteBatch) -> None:
+        """Have the first half of a batch returned by the next ``take``."""
+        with self._changed:
+            rest = batch.split()
+            self._next.puts.extendleft(reversed(rest))
+            self._next_bytes += sum(event.size_bytes for event, _ in rest)
+            self._unwritten, self._in_hand = batch, len(batch.puts)
 
     def close(self) -> None:
         """Accept no more events, and wake the writer."""

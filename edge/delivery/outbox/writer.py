@@ -1,16 +1,16 @@
 """Commits batches to the outbox's database, and recovers from faults of the disk.
 
-If the database is full, events are evicted and the write is repeated. If it is damaged,
-it is renamed and a new stream starts. After any other fault it is closed, and the batch
-is tried again later. A commit whose outcome is unknown (the disk failed while it
-synchronized) is checked before it is repeated: an event is never reported as written
-when it is not, and never written twice.
+If the database is full, events are evicted and the write is repeated; a batch that is
+still too large is written in halves. If it is damaged, it is renamed and a new stream
+starts. After any other fault it is closed, and the batch is tried again later. A commit
+whose outcome is unknown (the disk failed while it synchronized) is checked before it is
+repeated: an event is never reported as written when it is not, and never written twice.
 """
 
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from models.topics import StationTopics
 
 COLLECTOR_KNOWN = "collector_known"
 EMERGENCY_SHARE = 0.5  # down to this when even the last fifth was not enough
+# One transaction needs at most so many pages in the log, whose space is short as well.
+EMERGENCY_ROWS = 100
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +47,7 @@ class OutboxWriter:
         last_seq: Highest committed position.
         rows: Events in the file.
         is_failing: The last attempt to write failed.
+        needs_less: The last batch was too large for the disk; half of it may fit.
         collector_known: A collector has answered to this file's stream.
         acknowledged: Events deleted because a collector has them.
         moved: That the file was moved or deleted under the writer, and how many events
@@ -57,7 +60,7 @@ class OutboxWriter:
         self.epoch = ""
         self.last_seq = 0
         self.rows = 0
-        self.is_failing = False
+        self.is_failing = self.needs_less = False
         self.collector_known = False
         self.acknowledged = 0
         self.moved, self.shed, self.shed_s = "", 0, 0.0
@@ -116,14 +119,17 @@ class OutboxWriter:
         Raises:
             sqlite3.Error: The batch itself cannot be written, on any disk.
         """
+        self.needs_less = False
         try:
             first = self._commit(batch, forget_sent=forget_sent)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
             raise
         except (sqlite3.DatabaseError, GraftlineError) as exc:
-            self._fail(exc)
+            self.needs_less = _is_full(exc) and len(batch.puts) > 1
+            if not self.needs_less:
+                self._fail(exc)
             return None
-        if self.is_failing:
+        if self.is_failing and first is not None:
             logger.warning("outbox_back path=%s events=%d", self._path, self.rows)
             self.is_failing = False
         return first
@@ -139,8 +145,8 @@ class OutboxWriter:
         except (sqlite3.DatabaseError, GraftlineError) as exc:
             self._fail(exc)
 
-    def _commit(self, batch: WriteBatch, *, forget_sent: bool) -> int:
-        """Write a batch, unless the last attempt has already done so."""
+    def _commit(self, batch: WriteBatch, *, forget_sent: bool) -> int | None:
+        """Write a batch, unless it is too large or the last attempt has done so."""
         if self._database is not None and self._file != file_identity(self._path):
             self._note_moved()
             self.close()
@@ -150,7 +156,11 @@ class OutboxWriter:
         attempted, self._attempted = self._attempted, 0
         if attempted and database.last_seq >= self.last_seq + attempted:
             self.rows = database.depth  # that commit had succeeded after all
+        elif len(batch.puts) > 1 and batch.size_bytes > database.batch_max_bytes:
+            self.needs_less = True
+            return None
         else:
+            self.last_seq = database.last_seq
             self.rows = self._write(database, batch, forget_sent=forget_sent)
         # Loss records have positions too, after the batch's own events.
         first, self.last_seq = self.last_seq + 1, database.last_seq
@@ -159,39 +169,45 @@ class OutboxWriter:
     def _write(
         self, database: OutboxDatabase, batch: WriteBatch, *, forget_sent: bool
     ) -> int:
-        """Write a batch; on a full disk checkpoint the log, evict more and try again.
+        """Write a batch; on a full disk evict more, and do without the last picture.
 
         Raises:
-            sqlite3.Error: The repeated write failed too; the outcome of a commit may be
-                unknown.
+            sqlite3.Error: No attempt succeeded; the outcome of a commit may be unknown.
         """
-        try:
-            return self._transact(
-                database,
-                batch,
-                forget_sent=forget_sent,
-                full_share=FULL_SHARE,
-                roomy_share=ROOMY_SHARE,
-                max_rows=ROWS_PER_COMMIT,
-            )
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                self._attempted = len(batch.puts)
-                raise
-        try:
+        smaller = batch.without_picture()
+        last = [smaller] if smaller else []
+        for attempt, content in enumerate([batch, batch, *last], 1):
+            try:
+                if attempt == 2:
+                    self._evict(database, forget_sent=forget_sent)
+                return self._transact(database, content, forget_sent=forget_sent)
+            except sqlite3.OperationalError as exc:
+                if not _is_full(exc):
+                    self._attempted = len(batch.puts)
+                    raise
+                error = exc
+        raise error
+
+    def _evict(self, database: OutboxDatabase, *, forget_sent: bool) -> None:
+        """Evict in transactions so small that each fits into a short log."""
+        database.shrink_to_disk()
+        connection = database.connection
+        while database.used_share > EMERGENCY_SHARE:
+            changes = connection.total_changes
+            with Transaction(connection):
+                evicted = make_room(
+                    database,
+                    forget_sent=forget_sent,
+                    down_to_share=EMERGENCY_SHARE,
+                    max_rows=EMERGENCY_ROWS,
+                )
+                is_done = connection.total_changes == changes
+                database.insert(database.last_seq + 1, _records(evicted))
+            self._note(evicted)
+            self.last_seq, self.rows = database.last_seq, database.depth
             database.shrink_to_disk()
-            return self._transact(
-                database,
-                batch,
-                forget_sent=forget_sent,
-                full_share=0,
-                roomy_share=EMERGENCY_SHARE,
-                max_rows=None,
-            )
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                self._attempted = len(batch.puts)
-            raise
+            if is_done:
+                return
 
     def _transact(
         self,
@@ -199,15 +215,11 @@ class OutboxWriter:
         batch: WriteBatch,
         *,
         forget_sent: bool,
-        full_share: float,
-        roomy_share: float,
-        max_rows: int | None,
     ) -> int:
         """Write a batch in one transaction and return how many events there are.
 
-        Above ``full_share`` of the largest size events are evicted first, down to
-        ``roomy_share`` or at most ``max_rows`` events; the loss records are written
-        after the batch's own events.
+        In a file that is almost full events are evicted first; their loss records are
+        written after the batch's own events.
         """
         with Transaction(database.connection):
             deleted = database.delete(batch.acknowledged_in(self.stream))
@@ -218,16 +230,18 @@ class OutboxWriter:
                 database.set_meta(COLLECTOR_KNOWN, "yes")
             events = [event for event, _ in batch.puts]
             events += _records_of(batch.lost)
-            if batch.puts and database.used_share > full_share:
+            evicted: list[Eviction] = []
+            if batch.puts and database.used_share > FULL_SHARE:
                 evicted = make_room(
                     database,
                     forget_sent=forget_sent,
-                    down_to_share=roomy_share,
-                    max_rows=max_rows,
+                    down_to_share=ROOMY_SHARE,
+                    max_rows=ROWS_PER_COMMIT,
                 )
-                events += self._logged(evicted)
+                events += _records(evicted)
                 rows = database.depth
             database.insert(database.last_seq + 1, events)
+        self._note(evicted)
         self.acknowledged += deleted
         return rows + len(events)
 
@@ -240,16 +254,14 @@ class OutboxWriter:
         )
         logger.error("outbox_moved path=%s events=%d", self._path, self.rows)
 
-    def _logged(self, evicted: list[Eviction]) -> list[NewEvent]:
-        """Log the evicted events and return the loss records."""
+    def _note(self, evicted: list[Eviction]) -> None:
+        """Log and count committed evictions."""
         for lost in evicted:
             logger.error(
                 "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
                 *(lost.kind, lost.count, lost.first_seq, lost.last_seq, self._path),
             )
             self.shed, self.shed_s = self.shed + lost.count, time.monotonic()
-        now = datetime.now(UTC)
-        return [lost.record(now) for lost in evicted]
 
     def _fail(self, error: sqlite3.DatabaseError | GraftlineError) -> None:
         """Close the file after a fault, and replace it if it is damaged."""
@@ -269,6 +281,12 @@ class OutboxWriter:
         return self._database
 
 
+def _is_full(error: Exception) -> bool:
+    """Return whether the disk, or the file's largest size, was too small."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL
+
+
 def file_identity(path: Path) -> tuple[int, int] | None:
     """Return device and inode of a file; None where there is none."""
     try:
@@ -278,10 +296,14 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return state.st_dev, state.st_ino
 
 
+def _records(evicted: Iterable[Eviction]) -> list[NewEvent]:
+    """Return the loss records of evicted events."""
+    now = datetime.now(UTC)
+    return [lost.record(now) for lost in evicted]
+
+
 def _records_of(lost: Mapping[str, tuple[int, bytes]]) -> list[NewEvent]:
     """Return the loss records of events that never had a position."""
-    now = datetime.now(UTC)
-    return [
-        Eviction(kind, 0, 0, count, data).record(now)
-        for kind, (count, data) in lost.items()
-    ]
+    return _records(
+        Eviction(kind, 0, 0, count, data) for kind, (count, data) in lost.items()
+    )
