@@ -129,7 +129,7 @@ def test_nothing_is_measured_on_frames_of_a_part_that_was_trained_on(
     out.mkdir()
     outcome = train(open_dataset(root), options, out, Recorder(), resume=False)
     metrics = outcome.run.record.metrics
-    assert metrics.unmeasured == (*MEAN_PRECISIONS, *COUNTED_SHARES)
+    assert metrics.unmeasured == (*MEAN_PRECISIONS, *COUNTED_SHARES, "auroc")
     assert metrics.not_measured
     assert {point.map_33 for point in outcome.run.record.curve} == {None}
     assert outcome.run.record.thresholds.at_most is None
