@@ -27,7 +27,7 @@ demo: env ## the whole line on this machine, then a page to look at (ONCE=1: end
 
 test: env ## the tests but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope --no-loadscope-reorder \
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope --no-loadscope-reorder --max-worker-restart 2 \
 		--durations=40 $(ARGS)
 
 lint: env ## ruff, mypy strict, and the import contracts

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.daemon_fixtures",
     "tests.fault_rows",
     "tests.fuzz_time",
+    "tests.hanging",
     "tests.line_pc",
     "tests.torch_threads",
 ]

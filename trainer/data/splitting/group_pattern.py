@@ -73,4 +73,6 @@ def _time_limit() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        # A signal that is still on its way would end the process by default.
+        is_default = before in (signal.SIG_DFL, None)
+        signal.signal(signal.SIGVTALRM, signal.SIG_IGN if is_default else before)
