@@ -270,6 +270,10 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
         SystemExit: ``--help``, ``--version`` or wrong usage (code 2).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        # The processes of cameras import nothing from the working folder (CWE-427),
+        # which may hold photos and files of a stranger.
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         code = _run(arguments, verbs)
         sys.stdout.flush()  # a reader that closed the pipe is noticed here, not at exit

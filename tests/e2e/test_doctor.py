@@ -1,6 +1,8 @@
 """`graftline doctor`: each thing that can be wrong is named, with what to do."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -70,6 +72,25 @@ def test_healthy_line_pc_is_fit_to_inspect(pc: DaemonPc) -> None:
     assert shown.code == 0
     assert "Fit to inspect." in shown.output
     assert "camera a" in shown.output
+
+
+def test_program_in_the_working_folder_is_not_run(pc: DaemonPc) -> None:
+    for module in ("re", "multiprocessing", "numpy"):  # what a camera's process imports
+        (pc.folder / f"{module}.py").write_text(
+            "import pathlib; pathlib.Path('was-run').touch()", encoding="utf-8"
+        )
+    pc.write_config(camera_table("a", "a.avi"))
+    command = Path(sys.executable).with_name("graftline")
+    done = subprocess.run(
+        [command, "doctor", "--config", pc.config],
+        cwd=pc.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (pc.folder / "was-run").exists()
 
 
 def test_everything_that_is_broken_is_named_at_once(pc: DaemonPc) -> None:
