@@ -8,6 +8,7 @@ BIN := .venv/bin
 PYTHON ?= python3
 # How many tests run at the same time; each may take 2 GB of memory.
 JOBS ?= 2
+ROOMS := models trainer edge deploy dashboard demo pretraining
 # What to give pytest, e.g. make test ARGS="tests/unit -k boxes"
 ARGS ?=
 # cpu, cuda, or a folder with wheels of torch and torchvision
@@ -27,8 +28,9 @@ demo: env ## the whole line on this machine, then a page to look at (ONCE=1: end
 
 test: env ## the tests but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope --no-loadscope-reorder --max-worker-restart 2 \
-		--durations=40 $(ARGS)
+	@$(BIN)/python -m compileall -q graftline.py $(ROOMS) # where Python may not do it
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope \
+		--no-loadscope-reorder --max-worker-restart 2 --durations=40 $(ARGS)
 
 lint: env ## ruff, mypy strict, and the import contracts
 	$(BIN)/ruff check
