@@ -137,7 +137,7 @@ class OutboxDatabase:
         index, log = (
             self._path.with_name(f"{self._path.name}{end}") for end in ("-shm", "-wal")
         )
-        with Transaction(self.connection):  # nobody else writes meanwhile
+        with Transaction(self.connection):  # without another writer
             with index.open("rb") as file:
                 frames = int.from_bytes(file.read(20)[16:], sys.byteorder)
             frame_bytes = FRAME_HEADER_BYTES + self._number("PRAGMA page_size")
