@@ -18,6 +18,7 @@ import select
 import sys
 import tempfile
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -292,7 +293,9 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
     # The top of the process: an exception that reaches this line is a bug, and is
     # logged with its traceback in a file that the message names.
     except Exception as error:  # noqa: BLE001
-        return _report_bug(error)
+        code = _report_bug(error)
+        if argv is None and threading.active_count() > 1:
+            _leave(code)
     return code
 
 
@@ -496,6 +499,20 @@ def _report_bug(error: BaseException) -> int:
         file=sys.stderr,
     )
     return ExitCode.BUG
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once, with its child processes.
+
+    Where a bug has left threads and native libraries at work, the orderly end of the
+    interpreter may end in SIGABRT, or wait for them.
+    """
+    processes = importlib.import_module("multiprocessing")
+    for child in processes.active_children():
+        child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _output_is_closed() -> bool:

@@ -74,7 +74,8 @@ def test_daemon_whose_main_loop_fails_ends_with_a_bug(
 ) -> None:
     with SimSystemd(tmp_path, SHORT_WATCHDOG_S) as systemd, running(pc, systemd) as run:
         break_loop(pc, f"raise {loop}")
-        assert run.wait(RESTART_LIMIT_S) == 1  # Restart=always
+        code = run.wait(RESTART_LIMIT_S)
+    assert code == 1, pc.stderr  # and systemd's Restart=always
     assert "this is a bug in Graftline (BrokenError" in pc.stderr
 
 

@@ -67,4 +67,5 @@ if __name__ == "__main__":
     threading.Thread(
         target=kill_thread_on_request, args=(order_file,), name="breaker", daemon=True
     ).start()
-    sys.exit(main(sys.argv[2:]))
+    del sys.argv[1]
+    sys.exit(main())
