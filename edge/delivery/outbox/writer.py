@@ -177,13 +177,15 @@ class OutboxWriter:
         smaller = batch.without_picture()
         last = [smaller] if smaller else []
         for attempt, content in enumerate([batch, batch, *last], 1):
+            written = 0  # events of the batch whose commit is tried
             try:
                 if attempt == 2:
                     self._evict(database, forget_sent=forget_sent)
+                written = len(batch.puts)
                 return self._transact(database, content, forget_sent=forget_sent)
             except sqlite3.OperationalError as exc:
                 if not _is_full(exc):
-                    self._attempted = len(batch.puts)
+                    self._attempted = written
                     raise
                 error = exc
         raise error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.delivery.outbox.database import OutboxDatabase
 from edge.delivery.outbox.events import EventKind, NewEvent
 from edge.delivery.outbox.write_queue import WriteBatch
 from edge.delivery.outbox.writer import OutboxWriter
@@ -119,3 +120,28 @@ def test_locked_file_is_a_failure_until_it_is_free(
     assert commit(writer, batch) == 1
     assert not writer.is_failing
     assert writer.rows == 1
+
+
+def test_batch_is_not_taken_for_written_when_only_the_eviction_was(
+    writer: OutboxWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(code: int) -> sqlite3.OperationalError:
+        error = sqlite3.OperationalError("a fault of the disk")
+        error.sqlite_errorcode = code
+        return error
+
+    def refuse(*_: object) -> None:
+        raise fault(sqlite3.SQLITE_FULL)
+
+    def evict(database: OutboxDatabase) -> None:
+        insert(database, database.last_seq + 1, [batch_of(1).puts[0][0]])
+        raise fault(sqlite3.SQLITE_IOERR)
+
+    insert = OutboxDatabase.insert
+    with monkeypatch.context() as patch:
+        patch.setattr(OutboxDatabase, "insert", refuse)
+        patch.setattr(OutboxDatabase, "shrink_to_disk", evict)
+        batch = batch_of(1)
+        assert commit(writer, batch) is None
+    assert commit(writer, batch) == 2
+    assert writer.rows == 2
