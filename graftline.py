@@ -275,6 +275,9 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
         # The processes of cameras import nothing from the working folder (CWE-427),
         # which may hold photos and files of a stranger.
         os.environ.setdefault("PYTHONSAFEPATH", "1")
+        # A thread of torch that waits for the others sleeps. By default it keeps its
+        # core busy, and a training beside other programs slows down to a sixth.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = _run(arguments, verbs)
         sys.stdout.flush()  # a reader that closed the pipe is noticed here, not at exit

@@ -263,6 +263,27 @@ def test_version_is_printed(repository: Path) -> None:
     )
 
 
+def test_waiting_threads_sleep_unless_the_environment_says_otherwise(
+    repository: Path,
+) -> None:
+    code = (
+        "import graftline, os; from tests.unit.test_graftline import TEST_VERBS; "
+        "graftline.main(None, TEST_VERBS); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    clean = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        result = subprocess.run(
+            [sys.executable, "-c", code, "greet", "world"],
+            cwd=repository,
+            env={**clean, **given},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert result.stdout.split() == ["hello", "world", expected]
+
+
 def test_reader_that_closed_the_pipe_is_not_an_error(repository: Path) -> None:
     code = (
         "import graftline, sys; from tests.unit.test_graftline import TEST_VERBS; "
