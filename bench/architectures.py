@@ -26,9 +26,8 @@ from measuring.machine import RESULTS, describe_machine, write_result
 from models.openvino_runtime import ov
 from pretraining.stream import draw_sample
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.yolox import YOLOX
-from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.engine import make_optimizer
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.nncf_adapter import Ranges, quantize

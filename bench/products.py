@@ -34,7 +34,7 @@ from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.data.sampling.augmentation import EpochSampler
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import TrainOptions, resolve

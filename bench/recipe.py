@@ -20,7 +20,8 @@ from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
+from trainer.run import open_run
+from trainer.run_record import CHECKPOINT_NAME, RECORD_NAME
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "before": {"learning_rate": 2e-3, "pastes": False, "close_ups": False},

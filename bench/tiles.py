@@ -26,7 +26,8 @@ from trainer.data.dataset import Photo, open_dataset, read_photo
 from trainer.data.formats.writers import write_coco
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.run import RECORD_NAME, open_run
+from trainer.run import open_run
+from trainer.run_record import RECORD_NAME
 
 SIDE = 6  # boards in a row
 BOARD_PX = 640

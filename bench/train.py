@@ -25,7 +25,8 @@ from models.package import open_package
 from trainer.data.dataset import open_dataset
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.run import RECORD_NAME, open_run
+from trainer.run import open_run
+from trainer.run_record import RECORD_NAME
 
 NOTHING = "none"
 MINUTES = 10

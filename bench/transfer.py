@@ -28,7 +28,7 @@ from trainer.cli.progress import TerminalObserver
 from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
 

@@ -33,7 +33,8 @@ from models.manifest import PrecisionHint
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import Letterbox, letterbox_image, planar
 from trainer.data.dataset import Photo, open_dataset, read_photo
-from trainer.detectors.base import Architecture, TrainableDetector
+from trainer.detectors.base import TrainableDetector
+from trainer.detectors.names import Architecture
 from trainer.detectors.patch_memory import STRIDE_PX, PatchMemory
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.yolox import YOLOX

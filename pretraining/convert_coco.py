@@ -17,9 +17,8 @@ from models.errors import TrainingError
 from models.files import sha256_of, write_atomically
 from pretraining.half_precision import to_half
 from pretraining.pretrain import PRETRAINED
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.weights import read_tensors
-from trainer.detectors.yolox_blocks import Activation
 
 logger = logging.getLogger(__name__)
 

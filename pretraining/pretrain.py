@@ -26,7 +26,7 @@ from pretraining.defects import KINDS
 from pretraining.half_precision import to_half
 from trainer.data.sample import Batch, BoxTarget
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,

@@ -12,9 +12,9 @@ import sys
 import time
 from typing import Any, NoReturn
 
-import trainer.cli.evaluate
-import trainer.cli.pack
-import trainer.cli.train  # noqa: F401
+import trainer.cli.work.evaluate
+import trainer.cli.work.pack
+import trainer.cli.work.train  # noqa: F401
 from graftline import main
 
 POLL_S = 0.01

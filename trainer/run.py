@@ -10,220 +10,25 @@
         report.html         for people; report.json has the same figures
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import load_file, save
 
 from models.errors import TrainingError
-from models.files import read_regular, require_regular, write_atomically
-from models.manifest import LabelName, Metrics, Quantity, Sha256, Thresholds
-from models.strict_json import parse_json
-from models.tiles import Tiles
-from models.value_types import INPUT_MAX_PX, LABELS_MAX, PIXELS_MAX, TILES_MAX
-from trainer.detectors.base import Architecture, TrainableDetector
+from models.files import require_regular, write_atomically
+from trainer.detectors.base import TrainableDetector
 from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.unknown import UnknownDetector
 from trainer.detectors.weights import UNREADABLE
-from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
-
-SCHEMA_VERSION = 1
-RECORD_NAME = "run.json"
-RECORD_MAX_BYTES = 64 << 20  # a long training has some 200 kB
-WEIGHTS_NAME = "model.safetensors"
-CHECKPOINT_NAME = "checkpoint.pt"
-REPORT_NAME = "report.html"
-MEMORY_MAX = 1 << 16  # rows of a memory, and numbers of a row
-
-
-class CurvePoint(BaseModel):
-    """One epoch of the training curve; the last one may be a part of an epoch."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int = Field(ge=1)
-    step: int = Field(ge=0)
-    seconds: float = Field(ge=0, description="Since the start of training.")
-    loss: float = Field(description="Mean over the epoch.")
-    map_33: float | None = Field(
-        default=None, description="On ``photos`` photos; null = not measured."
-    )
-    map_50: float | None = Field(default=None, description="Likewise.")
-    photos: int | None = Field(
-        default=None,
-        description="Photos that mAP was measured on; fewer than in the metrics = an "
-        "estimate of theirs. Null = not measured, or not recorded.",
-    )
-
-
-class ScheduleRecord(BaseModel):
-    """How long was trained, and how often validated: repeated by ``--schedule``."""
-
-    model_config = ConfigDict(frozen=True)
-
-    steps: int = Field(ge=0, description="Optimizer steps in all.")
-    past: tuple[tuple[int, int], ...] = Field(
-        default=(), description="Until which step another number of steps was planned."
-    )
-    steps_per_epoch: int = Field(ge=1)
-    measurements: int = Field(default=0, description="Validations over the schedule.")
-    measured_photos: int = Field(default=0, description="Photos validated on.")
-    final_photos: int = Field(
-        default=0, description="Photos of the measurement at the end; 0 = all."
-    )
-    mined_photos: int | None = Field(
-        default=None, description="Good photos of a round of mining; null = as usual."
-    )
-    unvalidated: tuple[int, ...] = Field(
-        default=(),
-        description="Steps after which a validation was due and had no time.",
-    )
-    unmined: tuple[int, ...] = Field(
-        default=(),
-        description="Steps before which a round of mining was due and had no time.",
-    )
-    reduced: tuple[str, ...] = Field(
-        default=(), description="What the minutes left no time for."
-    )
-    minutes: float | None = Field(default=None, description="Budget; null = none.")
-    ended_early: bool = False
-    kept_step: int | None = Field(
-        default=None, description="Step of the weights kept; null = the last."
-    )
-
-
-class Machine(BaseModel):
-    """The machine that a run was trained on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    processor: str
-    system: str
-    cores: int
-    threads: int = Field(description="Threads of torch: sums depend on their number.")
-    gpu: str | None = None
-
-
-class Ancestor(BaseModel):
-    """An earlier run that training continued from (``--from``)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    folder: str = Field(description="Absolute path at the time of training.")
-    sha256: Sha256 = Field(description="Hash of its weights.")
-    dataset_sha256: Sha256
-    pretrained: str
-    pretrained_sha256: Sha256 | None = None
-    kept_labels: tuple[str, ...] = Field(
-        description="Class predictions that were taken over."
-    )
-    fresh_labels: tuple[str, ...] = Field(
-        description="Those that started from random values."
-    )
-
-
-class UnknownRecord(BaseModel):
-    """The class ``unknown`` of a run: its memory of good parts, and what it can see."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int = Field(ge=1, le=MEMORY_MAX, description="Patches in the memory.")
-    inputs: int = Field(ge=1, le=MEMORY_MAX, description="Channels of a patch.")
-    good_photos: int = Field(ge=1, description="Photos that it was made of.")
-    seconds: float = Field(ge=0, description="Time that it took to make.")
-    cell_px: float = Field(
-        gt=0,
-        description="Side of a cell in pixels of the photo: what is smaller, and "
-        "faint, is not seen.",
-    )
-    aligned: float | None = Field(
-        default=None,
-        description="Share of the variance of good patches that their place explains, "
-        "0..1; null = photos of several sizes, or tiles.",
-    )
-    unusual: tuple[tuple[str, float], ...] = Field(
-        default=(),
-        description="Good photos that are the least like the others, and their scores.",
-    )
-    notes: tuple[str, ...] = Field(
-        default=(), description="What a person should know of the good parts."
-    )
-
-
-class RunRecord(BaseModel):
-    """``run.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    schema_version: int = SCHEMA_VERSION
-    name: str = Field(description="Name of the run's folder.")
-    detector: Architecture
-    activation: Activation
-    labels: tuple[LabelName, ...] = Field(min_length=1, max_length=LABELS_MAX)
-    input_height_px: int = Field(ge=32, le=INPUT_MAX_PX)
-    input_width_px: int = Field(ge=32, le=INPUT_MAX_PX)
-    tiles: Tiles | None = Field(
-        default=None, description="How photos are cut; null = not at all."
-    )
-    seed: int
-    recipe: dict[str, object] = Field(description="Resolved recipe.")
-    pretrained: str = Field(description="Value of --weights; none = random.")
-    pretrained_sha256: Sha256 | None = None
-    dataset: str = Field(description="Absolute path at the time of training.")
-    dataset_sha256: Sha256
-    dataset_images: Quantity
-    versions: dict[str, str]
-    seconds: float = Field(description="Training time, evaluation not included.")
-    thresholds: Thresholds
-    metrics: Metrics
-    curve: tuple[CurvePoint, ...]
-    schedule: ScheduleRecord | None = None
-    ancestors: tuple[Ancestor, ...] = Field(
-        default=(), description="Runs that training continued from, the nearest first."
-    )
-    repeats: str | None = Field(default=None, description="Run given to --schedule.")
-    unknown: UnknownRecord | None = Field(
-        default=None,
-        description="The last label is what no good part shows; null = all are named.",
-    )
-    machine: Machine | None = None
-    git_revision: str | None = Field(
-        default=None, description="Commit of this installation; null = not a checkout."
-    )
-    split: dict[str, object] | None = Field(
-        default=None, description="How the photos were divided; see split.json."
-    )
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        """Refuse what would fill the memory, or has no threshold for a label."""
-        if self.tiles is not None:
-            pixels = math.prod(self.tiles.picture_size_px)
-            if pixels > PIXELS_MAX or self.tiles.count > TILES_MAX:
-                msg = f"{self.tiles} are more than {TILES_MAX}, or {PIXELS_MAX} pixels"
-                raise ValueError(msg)
-        if missing := [
-            name for name in self.labels if name not in self.thresholds.scores
-        ]:
-            msg = f"no threshold for {', '.join(missing[:3])}"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def named_labels(self) -> tuple[str, ...]:
-        """The labels of defects that were labelled."""
-        return self.labels[:-1] if self.unknown else self.labels
-
-    @property
-    def bit_depth(self) -> int | None:
-        """Bits that hold data in photos of more than 8 bits; None = there were none."""
-        depth = (self.split or {}).get("bit_depth")
-        return depth if isinstance(depth, int) else None
+from trainer.run_record import (
+    RECORD_NAME,
+    WEIGHTS_NAME,
+    RunRecord,
+    read_record,
+    unwritable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,24 +56,7 @@ def open_run(folder: Path) -> Run:
     Raises:
         TrainingError: Not a run, not finished, or damaged.
     """
-    path = folder / RECORD_NAME
-    try:
-        record = RunRecord.model_validate(
-            parse_json(read_regular(path, RECORD_MAX_BYTES))
-        )
-    except OSError as exc:
-        unfinished = (folder / CHECKPOINT_NAME).exists()
-        raise TrainingError(
-            f"{folder}: not a finished run.",
-            why=f"{path.name}: {exc.strerror}.",
-            fix="Continue with `graftline train ... --resume`."
-            if unfinished
-            else "Give the folder that `graftline train --out` wrote.",
-        ) from exc
-    except ValueError as exc:
-        raise TrainingError(
-            f"{path}: not a run record.", why=str(exc), fix="Train again."
-        ) from exc
+    record = read_record(folder)
     model = _network(record)
     try:
         require_regular(folder / WEIGHTS_NAME)
@@ -312,12 +100,3 @@ def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
     except OSError as exc:
         raise unwritable(folder, exc) from exc
     return open_run(folder)
-
-
-def unwritable(path: Path, cause: OSError) -> TrainingError:
-    """Return the error of a run's file or folder that cannot be written."""
-    return TrainingError(
-        f"{path}: cannot be written.",
-        why=cause.strerror or str(cause),
-        fix="Free space there, or choose another folder with --out.",
-    )

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from models.onnx_runtime import ort
-from trainer.detectors.base import Architecture, DetectionGraph, TrainableDetector
+from trainer.detectors.base import DetectionGraph, TrainableDetector
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.weights import graft
-from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -23,7 +23,7 @@ from models.slot_files import ProofFile, SlotFolder, SlotRecord, read_file
 from models.slot_states import SlotState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert
 from tests.unit.dashboard.history_file import HistoryFile, read
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 
 NEWER = "11cf902b031bdbdd4dd0bffef3ce02b75310867396a6d7590a90f7536f1fbd0f"
 OLDER = "690ddd380cb471ca7ce79070d3bbc009ad68b464d911f241eabe106fe7c9fd35"

@@ -31,6 +31,7 @@ SKELETON = {
     "trainer/ship/export.py": "import models.openvino_runtime, models.onnx_runtime",
     "trainer/evaluation/__init__.py": "",
     "trainer/run.py": "",
+    "trainer/run_record.py": "",
     "trainer/full_check.py": "",
     "trainer/detectors/__init__.py": "",
     "trainer/data/__init__.py": "",

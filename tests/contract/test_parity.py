@@ -17,8 +17,8 @@ from models.manifest import PrecisionHint
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import Frame, letterbox, letterbox_image
-from trainer.detectors.base import Architecture, TrainableDetector
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.base import TrainableDetector
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.ship.export import convert_openvino, export_onnx

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from graftline import main
 from tests.command import environment
 from tests.simulators.photos import write_coco
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
+from trainer.run import open_run
+from trainer.run_record import CHECKPOINT_NAME, RECORD_NAME
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1")
 RATE = ("--learning-rate", "3e-3")  # the photos are known after few epochs

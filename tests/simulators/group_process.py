@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.errors import TrainingError
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.distributed.data_parallel import SyncedBatchNorm, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup

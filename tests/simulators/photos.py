@@ -102,3 +102,13 @@ def as_deep(root: Path, shift: int, suffix: str = ".png") -> Path:
         deep = picture.astype(np.uint16) << shift
         path.write_bytes(cv2.imencode(suffix, deep)[1].tobytes())
     return root
+
+
+def write_good(root: Path, count: int, *, size_px: int = 64, seed: int = 0) -> Path:
+    """Write photos of good parts alone, without any label file; return the folder."""
+    rng = np.random.default_rng(seed)
+    (root / "good").mkdir(parents=True)
+    for number in range(count):
+        picture = plate(rng, size_px)
+        cv2.imwrite(str(root / f"good/{number:03}.png"), picture)
+    return root

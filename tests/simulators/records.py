@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from models.detections import Detections
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.evaluation.metrics import measure
-from trainer.run import CurvePoint, RunRecord
+from trainer.run_record import CurvePoint, RunRecord
 
 
 def make_record(

@@ -19,17 +19,13 @@ from torch import Tensor, nn
 from models.preprocess import Frame
 from trainer.data.dataset import Dataset
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import (
-    Architecture,
-    LossParts,
-    TrainableDetector,
-    static_size,
-)
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.base import LossParts, TrainableDetector, static_size
+from trainer.detectors.names import Activation, Architecture
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.run import CurvePoint, Run, RunRecord
+from trainer.run import Run
+from trainer.run_record import CurvePoint, RunRecord
 
 LABELS = ("bright spot", "dark spot")
 HEIGHT_PX, WIDTH_PX = 64, 96

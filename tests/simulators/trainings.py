@@ -3,7 +3,7 @@
 import torch
 
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.engine import MovingAverage, Schedule, Training, make_optimizer
 

@@ -1,4 +1,4 @@
-"""Types of values on the command line, and the options of a split.
+"""Types of values on the command line, the options of a split, and of studies.
 
 A value out of its bounds is a usage error.
 """
@@ -18,6 +18,7 @@ from trainer.data.splitting.split_record import (
 )
 from trainer.fit.tiling import TileMode, TileOption
 
+GOAL_RECALL = 0.95
 LARGEST_SEED = 2**32 - 1  # the largest one that every random generator accepts
 
 
@@ -119,6 +120,37 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "the fewest that hold all values)",
     )
     add_unlabelled_argument(parser)
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the studies."""
+    parser.add_argument(
+        "--folds",
+        type=fold_int,
+        help="also train this many detectors, each on all photos except one fold: list "
+        "the labels that look wrong, and choose the score threshold on all photos "
+        "(takes that many times longer)",
+    )
+    parser.add_argument(
+        "--learning-curve",
+        action="store_true",
+        help="also train on 25, 50 and 75%% of the photos, and estimate how many more "
+        "are needed (takes four times as long)",
+    )
+    parser.add_argument(
+        "--goal-recall",
+        type=share,
+        default=GOAL_RECALL,
+        metavar="SHARE",
+        help="recall for which --learning-curve estimates the missing photos "
+        f"(default: {GOAL_RECALL:.0%}%)",
+    )
+    parser.add_argument(
+        "--compare",
+        choices=["scratch"],
+        help="also train from random weights with the same schedule, and compare "
+        "(takes twice as long)",
+    )
 
 
 def add_unlabelled_argument(parser: argparse.ArgumentParser) -> None:

@@ -5,14 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import DatasetError
-from models.manifest import LinePcBudget
 from trainer.cli.arguments import positive_float, positive_int
-from trainer.cli.output import print_json, print_text
-from trainer.cli.progress import print_status, unpack_visibly
-from trainer.data.dataset import open_dataset
+from trainer.cli.progress import unpack_visibly
+from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.splitting.split_record import split_options_of
-from trainer.run import open_run
-from trainer.ship.pack import pack_run
+from trainer.run_record import read_record
 
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,47 +45,34 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_pack(args: argparse.Namespace) -> int:
     """Export and quantize a run, and write the package."""
-    run = open_run(args.run)
-    path = args.dataset or Path(run.record.dataset)
+    dataset = _dataset_of_run(args)
+    from trainer.cli.work.pack import pack  # noqa: PLC0415 - imports torch
+
+    return pack(args, dataset)
+
+
+def _dataset_of_run(args: argparse.Namespace) -> Dataset:
+    """Return the photos that the run was trained with.
+
+    Raises:
+        TrainingError: Not a finished run.
+        DatasetError: They are not there, or cannot be read.
+    """
+    record = read_record(args.run)
+    path = args.dataset or Path(record.dataset)
     if not path.exists():
         raise _missing(path, args)
     unpack_visibly(path)
-    options = split_options_of(run.folder)
-    if run.record.bit_depth:  # also where the record of the split was deleted
-        options = replace(options, bit_depth=run.record.bit_depth)
+    options = split_options_of(args.run)
+    if record.bit_depth:  # also where the record of the split was deleted
+        options = replace(options, bit_depth=record.bit_depth)
     try:
-        dataset = open_dataset(path, split=options)
+        return open_dataset(path, split=options)
     except DatasetError as exc:
         if args.dataset:
             raise
         fix = f"{exc.fix} Where the dataset of the run has moved: --dataset FOLDER"
         raise DatasetError(exc.what, why=exc.why, fix=fix.strip()) from exc
-    report = pack_run(
-        run,
-        dataset,
-        args.out,
-        on_progress=print_status,
-        int8=not args.no_int8,
-        name=args.name,
-        calibration_folder=args.calibration,
-        budget=_budget(args),
-    )
-    if args.json:
-        print_json(report.as_json())
-    else:
-        for line in report.lines():
-            print_text(line)
-    return 0
-
-
-def _budget(args: argparse.Namespace) -> LinePcBudget | None:
-    if args.max_latency_ms is None and args.max_memory_mib is None:
-        return None
-    memory = args.max_memory_mib
-    return LinePcBudget(
-        latency_ms_p99=args.max_latency_ms,
-        memory_bytes=None if memory is None else memory << 20,
-    )
 
 
 def _missing(path: Path, args: argparse.Namespace) -> DatasetError:

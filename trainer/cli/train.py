@@ -1,69 +1,30 @@
 """The verb ``train``: fine-tunes a detector on a dataset."""
 
 import argparse
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from models.counted import counted
-from models.errors import TrainingError
-from models.files import require_room
 from trainer.cli.arguments import (
     add_split_arguments,
+    add_study_arguments,
     positive_float,
     positive_int,
     seed_int,
     share,
-    split_options,
     tile_option,
 )
-from trainer.cli.options import (
-    DEFAULT_WEIGHTS,
-    read_options,
-    refuse_training_options,
-)
-from trainer.cli.output import (
-    bit_depth_line,
-    finding_lines,
-    print_json,
-    print_metrics,
-    print_text,
-)
-from trainer.cli.progress import (
-    SilentObserver,
-    TerminalObserver,
-    print_status,
-    unpack_visibly,
-)
-from trainer.cli.studies import add_study_arguments, prepare_studies, run_studies
-from trainer.data.checks.check import faultless_dataset
-from trainer.data.dataset import Dataset
-from trainer.data.outputs import refuse_inside
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.cli.progress import print_status
+from trainer.cli.train_input import checked_dataset, refuse_conflicts
+from trainer.detectors.names import Activation, Architecture
 from trainer.evaluation.thresholds.limits import LEAST_GOOD, OVERKILL_TARGET
-from trainer.fit import recipe
-from trainer.fit.distributed.process_group import ProcessGroup
-from trainer.fit.distributed.torchrun import run_distributed
-from trainer.fit.freeze import Freeze
-from trainer.fit.good_parts import train_on_good_parts
-from trainer.fit.options import (
+from trainer.fit.choices import (
     BATCH,
+    DEFAULT_WEIGHTS,
     LEARNING_RATE,
     LOW_LEARNING_RATE,
-    TrainOptions,
+    Freeze,
 )
-from trainer.fit.recipe import Outcome
-from trainer.fit.tiling import TileMode
-from trainer.fit.unknown_record import unknown_lines
-from trainer.full_check import with_small_boxes
-from trainer.report.document import Study
-from trainer.report.page import write_report
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
-
-LEAST_BYTES = 1 << 20  # less is too little for any run; known before photos are read
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -192,129 +153,10 @@ def _add_tiles(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print its metrics."""
-    return run_distributed(partial(_train, args, time.monotonic()))
+    started_s, dataset = time.monotonic(), None
+    refuse_conflicts(args)
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:  # torchrun's processes meet first
+        dataset = checked_dataset(args, print_status, prepares=True)
+    from trainer.cli.work.train import train  # noqa: PLC0415 - imports torch
 
-
-def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> int:
-    """Train in this process; only the leader of the group writes and prints."""
-    if not args.resume:  # an earlier version let a run begin there
-        refuse_inside(args.dataset, args.out, "--out")
-    report_status = print_status if group.is_leader else _print_nothing
-    with group.first_on_machine():
-        unpack_visibly(args.dataset)
-    report = faultless_dataset(args.dataset, trains=True, split=split_options(args))
-    if group.is_leader:
-        _prepare_folder(args.out, resume=args.resume)
-    small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
-    for line in finding_lines(small):
-        report_status(line)
-    if depth := bit_depth_line(report.dataset):
-        report_status(depth)
-    options = read_options(args, report.dataset, report_status)
-    if report.dataset.has_good_parts_only:
-        return _train_on_good_parts(args, options, report.dataset, group)
-    prepare_studies(args, report.dataset, options, report_status)
-    observer = TerminalObserver() if group.is_leader else SilentObserver()
-    try:
-        outcome = recipe.train(
-            report.dataset,
-            options,
-            args.out,
-            observer,
-            resume=args.resume,
-            started_s=started_s,
-            group=group,
-        )
-    finally:
-        observer.close()
-    return _finish(args, options, report.dataset, outcome)
-
-
-def _train_on_good_parts(
-    args: argparse.Namespace,
-    options: TrainOptions,
-    dataset: Dataset,
-    group: ProcessGroup,
-) -> int:
-    """Make a run whose only class is ``unknown``."""
-    refuse_training_options(args)
-    group.leave_to_leader()
-    photos = counted(dataset.photo_count, "photo")
-    print_status(
-        f"no labelled defect: learns the class unknown from {photos} of good parts"
-    )
-    observer = TerminalObserver()
-    try:
-        outcome = train_on_good_parts(dataset, options, args.out, observer)
-    finally:
-        observer.close()
-    _write_report(args.out, dataset, outcome, ())
-    record = outcome.run.record
-    if args.json:
-        print_json(record.model_dump(mode="json"))
-        return 0
-    print_metrics(record.metrics, record.thresholds)
-    for line in unknown_lines(record.unknown) if record.unknown else ():
-        print_text(line)
-    print_text(f"report: {args.out / REPORT_NAME}")
-    return 0
-
-
-def _print_nothing(_: str) -> None:
-    """Leave the output to the leader."""
-
-
-def _finish(
-    args: argparse.Namespace, options: TrainOptions, dataset: Dataset, outcome: Outcome
-) -> int:
-    _write_report(args.out, dataset, outcome, ())
-    studies: list[Study] = []
-    for study, changed in run_studies(args, dataset, options, outcome):
-        outcome = changed
-        studies.append(study)
-        _write_report(args.out, dataset, outcome, studies)
-    record = outcome.run.record
-    if args.json:
-        more = {study.name: study.document for study in studies}
-        print_json(record.model_dump(mode="json") | more)
-    else:
-        print_metrics(record.metrics, record.thresholds)
-        for line in unknown_lines(record.unknown) if record.unknown else ():
-            print_text(line)
-        for line in (line for study in studies for line in study.lines):
-            print_text(line)
-        print_text(f"report: {args.out / REPORT_NAME}")
-    return 0
-
-
-def _write_report(
-    out: Path, dataset: Dataset, outcome: Outcome, studies: Sequence[Study]
-) -> None:
-    record = outcome.run.record
-    write_report(
-        out / REPORT_NAME,
-        title=record.name,
-        dataset=replace(dataset, labels=record.labels),  # `unknown` is in no dataset
-        photos=outcome.photos,
-        found=outcome.found,
-        thresholds=record.thresholds,
-        metrics=record.metrics,
-        record=record,
-        studies=studies,
-    )
-
-
-def _prepare_folder(out: Path, *, resume: bool) -> None:
-    if not resume and any(
-        (out / name).exists() for name in (RECORD_NAME, CHECKPOINT_NAME)
-    ):
-        raise TrainingError(
-            f"{out}: there is a run already.",
-            why="It would be overwritten.",
-            fix="Continue it with --resume, or choose another folder with --out.",
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        require_room(out, [LEAST_BYTES])
-    except OSError as exc:
-        raise unwritable(out, exc) from exc
+    return train(args, dataset, started_s)

@@ -12,26 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainer.data.sample import BoxTarget
-
-
-class Architecture(StrEnum):
-    """Every network that can be trained; the value is its name in packages."""
-
-    GRAFT_N = "graft-n"
-    GRAFT_S = "graft-s"
-    YOLOX_NANO = "yolox-nano"
-    YOLOX_TINY = "yolox-tiny"
-    YOLOX_S = "yolox-s"
-    SSDLITE = "ssdlite320-mobilenet-v3-large"
-    LITE0 = "efficientnet-lite0"  # of good parts alone: it has no named classes
-
+from trainer.detectors.names import Architecture
 
 Count = Callable[[int], int]
 """Sums a number of this process's share over the whole batch."""

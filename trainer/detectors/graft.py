@@ -11,8 +11,7 @@ Source:
 
 from enum import StrEnum
 
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 
 GRAFT_ACTIVATION = Activation.RELU
 

@@ -17,12 +17,8 @@ from torch import Tensor, nn
 
 from models.errors import ConfigError
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import (
-    Architecture,
-    Count,
-    TrainableDetector,
-    own_count,
-)
+from trainer.detectors.base import Count, TrainableDetector, own_count
+from trainer.detectors.names import Architecture
 
 # kernel, stride, expansion, channels of the blocks up to the last one of stride 16
 BLOCKS = (

@@ -22,7 +22,6 @@ from torchvision.ops import box_iou
 
 from trainer.data.sample import BoxTarget
 from trainer.detectors.base import (
-    Architecture,
     Count,
     LossParts,
     TrainableDetector,
@@ -30,6 +29,7 @@ from trainer.detectors.base import (
     static_size,
     traced_constants,
 )
+from trainer.detectors.names import Architecture
 
 MIDDLE_GREY = 127.5  # Source: image_mean = image_std = 0.5 of the builder
 GOOD_PART_NEGATIVES = 3  # as many as torchvision mines for one positive

@@ -8,14 +8,9 @@ from torch import Tensor, nn
 
 from models.errors import ConfigError
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import (
-    Architecture,
-    Count,
-    LossParts,
-    TrainableDetector,
-    own_count,
-)
+from trainer.detectors.base import Count, LossParts, TrainableDetector, own_count
 from trainer.detectors.lite0 import Lite0, no_head
+from trainer.detectors.names import Architecture
 from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.yolox import YOLOX
 

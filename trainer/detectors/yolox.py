@@ -26,7 +26,6 @@ from trainer.detectors.assign import (
     find_candidates,
 )
 from trainer.detectors.base import (
-    Architecture,
     Count,
     LossParts,
     TrainableDetector,
@@ -34,7 +33,13 @@ from trainer.detectors.base import (
     static_size,
 )
 from trainer.detectors.losses import box_loss, class_loss, objectness_loss
-from trainer.detectors.yolox_blocks import PAFPN, Activation, BaseConv, Convolutions
+from trainer.detectors.names import Activation, Architecture
+from trainer.detectors.yolox_blocks import (
+    PAFPN,
+    BaseConv,
+    Convolutions,
+    activation_module,
+)
 
 STRIDES_PX = (8, 16, 32)
 PRIOR_BIAS = -4.6  # logit of 1 %: nearly every cell is background at the start
@@ -188,7 +193,7 @@ class YOLOX(TrainableDetector):
         """
         for module in self.modules():
             if isinstance(module, BaseConv):
-                module.act = activation.module()
+                module.act = activation_module(activation)
         self.activation = activation
 
     def forward(self, images: Tensor) -> RawMaps:

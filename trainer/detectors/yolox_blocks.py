@@ -7,41 +7,31 @@ Source:
     YOLOX, arXiv:2107.08430; Megvii-BaseDetection/YOLOX 0.3.0 (Apache-2.0).
 """
 
-from enum import StrEnum
 from typing import assert_never
 
 import torch
 from torch import Tensor, nn
+
+from trainer.detectors.names import Activation
 
 BATCH_NORM_EPS = 1e-3  # Source: YOLOX exp/yolox_base.py
 BATCH_NORM_MOMENTUM = 0.03  # Source: YOLOX exp/yolox_base.py
 POOL_SIZES_PX = (5, 9, 13)  # Source: YOLOX SPPBottleneck
 
 
-class Activation(StrEnum):
-    """The non-linearity after each convolution.
-
-    Official checkpoints were trained with SiLU. Hardswish is nearly the same function
-    and fuses with INT8 convolutions; ReLU is the fastest.
-    """
-
-    SILU = "silu"
-    HARDSWISH = "hardswish"
-    RELU = "relu"
-
-    def module(self) -> nn.Module:
-        """Return a new module without parameters that computes it."""
-        # Not in place: autograd needs batch norm's output and would copy it first
-        # (7 % of a training step).
-        match self:
-            case Activation.SILU:
-                return nn.SiLU()
-            case Activation.HARDSWISH:
-                return nn.Hardswish()
-            case Activation.RELU:
-                return nn.ReLU()
-            case _:
-                assert_never(self)
+def activation_module(activation: Activation) -> nn.Module:
+    """Return a new module without parameters that computes a non-linearity."""
+    # Not in place: autograd needs batch norm's output and would copy it first
+    # (7 % of a training step).
+    match activation:
+        case Activation.SILU:
+            return nn.SiLU()
+        case Activation.HARDSWISH:
+            return nn.Hardswish()
+        case Activation.RELU:
+            return nn.ReLU()
+        case _:
+            assert_never(activation)
 
 
 class BaseConv(nn.Module):
@@ -74,7 +64,7 @@ class BaseConv(nn.Module):
             bias=False,
         )
         self.bn = nn.BatchNorm2d(outputs, BATCH_NORM_EPS, BATCH_NORM_MOMENTUM)
-        self.act = activation.module()
+        self.act = activation_module(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[N, outputs, H / stride, W / stride]``."""

@@ -28,13 +28,13 @@ from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 import models
 from models.errors import TrainingError
 from trainer.detectors import download
-from trainer.detectors.base import Architecture, TrainableDetector
+from trainer.detectors.base import TrainableDetector
 from trainer.detectors.graft import GRAFT_ACTIVATION, GraftSize
 from trainer.detectors.lite0 import Lite0
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import TransferReport, graft
 from trainer.detectors.yolox import YOLOX, Size, YoloxSize
-from trainer.detectors.yolox_blocks import Activation
 
 NO_WEIGHTS = "none"
 CACHE_VARIABLE = "GRAFTLINE_CACHE"

@@ -15,12 +15,12 @@ import torch
 
 from models.errors import TrainingError
 from models.files import require_regular, write_atomically
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
 from trainer.fit.time_plan import TimePlan
-from trainer.run import unwritable
+from trainer.run_record import unwritable
 
 CHECKPOINT_EVERY_S = 60.0
 

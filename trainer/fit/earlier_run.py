@@ -12,9 +12,11 @@ from torch import Tensor
 
 from models.errors import ConfigError
 from models.files import sha256_of
-from trainer.detectors.base import Architecture, TrainableDetector
+from trainer.detectors.base import TrainableDetector
+from trainer.detectors.names import Architecture
 from trainer.detectors.weights import TransferReport
-from trainer.run import WEIGHTS_NAME, Ancestor, Run, RunRecord
+from trainer.run import Run
+from trainer.run_record import WEIGHTS_NAME, Ancestor, RunRecord
 
 BACKGROUND_ROWS = {Architecture.SSDLITE: 1}  # before the classes; others have none
 

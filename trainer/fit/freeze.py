@@ -1,18 +1,9 @@
 """``--freeze trunk``: the backbone keeps its weights; neck and head are trained."""
 
-from enum import StrEnum
-
 from models.errors import TrainingError
 from trainer.detectors.base import TrainableDetector
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation
 from trainer.detectors.zoo import NO_WEIGHTS, entries
-
-
-class Freeze(StrEnum):
-    """The part of a detector whose weights are frozen."""
-
-    NOTHING = "nothing"
-    BACKBONE = "trunk"  # the value of the option, and of stored recipes
 
 
 def freeze_backbone(

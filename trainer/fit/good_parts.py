@@ -31,7 +31,8 @@ from trainer.fit.provenance import (
 )
 from trainer.fit.recipe import Observer, Outcome
 from trainer.fit.unknown_record import UNKNOWN_LABEL, unknown_record
-from trainer.run import RunRecord, write_run
+from trainer.run import write_run
+from trainer.run_record import RunRecord
 from trainer.unknown.fit import FittedMemory, fit_memory
 
 

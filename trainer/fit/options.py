@@ -17,11 +17,10 @@ from trainer.data.sampling.crops import CloseUps, plan_close_ups
 from trainer.data.sampling.defect_size import are_large
 from trainer.data.sampling.direction import keeps_direction
 from trainer.data.sampling.tiles import cut_photo
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.zoo import NO_WEIGHTS, build_detector
 from trainer.evaluation.thresholds.limits import ErrorLimit
-from trainer.fit.freeze import Freeze
+from trainer.fit.choices import BATCH, LEARNING_RATE, LOW_LEARNING_RATE, Freeze
 from trainer.fit.input_size import input_size
 from trainer.fit.memory import fitting_batch, memory_for_training
 from trainer.fit.repeat import Repeat
@@ -29,12 +28,6 @@ from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
 MIN_EPOCHS, MAX_EPOCHS = 12, 100
-BATCH = 8
-# Of AdamW; the rates are measured on several products: bench/products.py
-LEARNING_RATE = 3e-3
-# With weights that have seen real photos, where defects are large: these weights need
-# little change, and the high rate costs up to 8 points of mAP@.5.
-LOW_LEARNING_RATE = 1e-3
 # The backbone of such weights needs less change than neck and head.
 BACKBONE_SHARE = 0.2
 WEIGHT_DECAY = 0.05

@@ -25,7 +25,7 @@ from trainer.fit.budget import (
 from trainer.fit.engine import Training
 from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.validation import Validator, plan_validation
-from trainer.run import ScheduleRecord
+from trainer.run_record import ScheduleRecord
 
 ANNEALED_IN = 0.25  # of the remaining steps, when a training is cut short
 PROBED_AGAIN_AT = (

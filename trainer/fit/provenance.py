@@ -14,7 +14,7 @@ import torch
 import trainer
 from models.machine import processor_name
 from trainer.data.splitting.split_record import SplitAssignment, write_split_record
-from trainer.run import Machine, unwritable
+from trainer.run_record import Machine, unwritable
 
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 INSTALLED_IN = Path(trainer.__file__).resolve().parents[1]

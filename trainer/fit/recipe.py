@@ -39,6 +39,7 @@ from trainer.evaluation.thresholds.parts import PhotoOrigins
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import CLOSING_SHARE, LEAST_PHOTOS, TimeBudget, budget_of
 from trainer.fit.checkpoint import CheckpointFile, stored_plan
+from trainer.fit.choices import Freeze
 from trainer.fit.disk_space import require_space
 from trainer.fit.distributed.data_parallel import require_share, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -51,7 +52,7 @@ from trainer.fit.engine import (
     make_optimizer,
     train_step,
 )
-from trainer.fit.freeze import Freeze, freeze_backbone
+from trainer.fit.freeze import freeze_backbone
 from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.options import Recipe, TrainOptions, resolve
 from trainer.fit.planner import Planner, TrainingClock
@@ -79,15 +80,8 @@ from trainer.fit.time_plan import (
 from trainer.fit.unknown_branch import MeasuredModel, require_unknown, with_unknown
 from trainer.fit.unknown_record import UNKNOWN_LABEL
 from trainer.fit.validation import Validator
-from trainer.run import (
-    CHECKPOINT_NAME,
-    Ancestor,
-    Run,
-    RunRecord,
-    ScheduleRecord,
-    open_run,
-    write_run,
-)
+from trainer.run import Run, open_run, write_run
+from trainer.run_record import CHECKPOINT_NAME, Ancestor, RunRecord, ScheduleRecord
 
 WORKERS_FOR_GPU = 8  # a CPU needs its cores for the steps
 

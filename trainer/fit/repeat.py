@@ -11,7 +11,8 @@ from pathlib import Path
 from models.errors import TrainingError
 from trainer.data.dataset import Dataset
 from trainer.fit.provenance import library_versions, this_machine
-from trainer.run import RunRecord, ScheduleRecord, open_run
+from trainer.run import open_run
+from trainer.run_record import RunRecord, ScheduleRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.planner import Planner, TrainingClock
 from trainer.fit.time_plan import TimePlan
 from trainer.fit.validation import Measurement, Validator
-from trainer.run import CurvePoint, ScheduleRecord
+from trainer.run_record import CurvePoint, ScheduleRecord
 
 
 @dataclass(slots=True)

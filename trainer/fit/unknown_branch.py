@@ -20,7 +20,7 @@ from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import Recipe, TrainOptions
 from trainer.fit.unknown_record import UNKNOWN_LABEL, unknown_record
-from trainer.run import UnknownRecord
+from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import fit_memory, require_enough
 
 

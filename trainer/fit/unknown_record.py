@@ -7,7 +7,7 @@ from models.preprocess import Letterbox
 from trainer.data.dataset import Dataset
 from trainer.detectors.patch_memory import STRIDE_PX
 from trainer.fit.options import Recipe
-from trainer.run import UnknownRecord
+from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import FittedMemory
 
 UNKNOWN_LABEL = "unknown"

@@ -25,7 +25,7 @@ from models.label_files import LabelledBox, LabelledPicture
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.formats.writers import write_coco, write_cvat, write_label_studio
 from trainer.label_errors.issues import LabelIssue, LabelIssueKind
-from trainer.run import unwritable
+from trainer.run_record import unwritable
 
 FOLDER_NAME = "suspects"
 LIST_NAME = "suspects.json"

@@ -10,7 +10,7 @@ from trainer.evaluation.text import precision_text
 from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.figures import factory_shares
 from trainer.report.markup import panel, table
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 
 FROM_SCRATCH = "random weights"
 

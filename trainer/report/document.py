@@ -17,7 +17,7 @@ from trainer.report.figures import (
 )
 from trainer.report.operating_point import OperatingCurve, with_intervals
 from trainer.report.sections import WORST_PHOTOS, ReportSubject
-from trainer.run import CurvePoint
+from trainer.run_record import CurvePoint
 
 SCHEMA_VERSION = 1
 

@@ -27,7 +27,7 @@ from trainer.report.sections import (
     on_the_line,
     worst,
 )
-from trainer.run import RunRecord, unwritable
+from trainer.run_record import RunRecord, unwritable
 
 FIGURES_SUFFIX = ".json"
 FIGURES_MAX_BYTES = 64 << 20  # a report of 10,000 photos has some 5 MB

@@ -27,7 +27,7 @@ from trainer.report.markup import DASH, panel, table
 from trainer.report.operating_point import OperatingCurve, operating_panels
 from trainer.report.part_scores import PartScores, score_panel
 from trainer.report.photos import box_shape, photo_figure, text_shape
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 
 WORST_PHOTOS = 24
 ALARMED_PHOTOS = 12

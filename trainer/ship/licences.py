@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 
 FILE = "LICENSES"
 TEMPLATES = Path(__file__).parent / "templates"

@@ -19,7 +19,7 @@ from models.manifest import (
     build_number,
 )
 from models.tiles import Tiles
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 from trainer.ship.golden_frames import EXPECTED
 from trainer.ship.licences import notice_of
 from trainer.ship.sbom import library_versions

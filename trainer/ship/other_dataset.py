@@ -12,7 +12,7 @@ from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset
 from trainer.data.splitting.split_record import read_split_record
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 
 NAMED = 3  # photos of one kind in the message
 SAME_PHOTOS = "its photos are the same, but labels or class names have changed since"

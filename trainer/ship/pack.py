@@ -23,7 +23,8 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.data.outputs import refuse_inside
 from trainer.evaluation.part import measured_part
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.run import Run, RunRecord
+from trainer.run import Run
+from trainer.run_record import RunRecord
 from trainer.ship import licences, reference, sbom
 from trainer.ship.calibration import Calibration, choose_calibration, own_photos
 from trainer.ship.disturbed_frames import disturbed_frames

@@ -9,7 +9,7 @@ The training is written to ``RUN/scratch/run/`` and not repeated once it is fini
 from models.errors import ConfigError
 from trainer.data.dataset import Dataset
 from trainer.detectors.zoo import NO_WEIGHTS
-from trainer.fit.freeze import Freeze
+from trainer.fit.choices import Freeze
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.study.trainings import (

@@ -19,7 +19,8 @@ from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Observer, Outcome, train
 from trainer.fit.repeat import Repeat
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwritable
+from trainer.run import open_run
+from trainer.run_record import CHECKPOINT_NAME, RECORD_NAME, RunRecord, unwritable
 
 PLAN_NAME = "plan.json"
 PLAN_MAX_BYTES = 16 << 20  # it has some 2 kB

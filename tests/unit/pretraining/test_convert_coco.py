@@ -9,8 +9,7 @@ from models.errors import TrainingError
 from pretraining import convert_coco
 from pretraining.pretrain import PRETRAINED
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 
 FILES = (f"{convert_coco.NAME}.safetensors", f"{convert_coco.NAME}.json")
 

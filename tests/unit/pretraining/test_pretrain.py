@@ -13,7 +13,7 @@ from pretraining import pretrain
 from pretraining.batches import StreamConfig, draw_batch
 from pretraining.pretrain import LongSchedule, PretrainRecipe
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,21 +1,20 @@
-"""Options of train that exclude each other are refused, the others are resolved."""
+"""Options of train that are not given are resolved."""
 
 import argparse
 from pathlib import Path
 
 import pytest
 
-from models.errors import ConfigError
 from models.manifest import ThresholdRule
 from tests.simulators.runs import make_run, write_spots
 from tests.simulators.trainings import fresh_training
-from trainer.cli.options import DEFAULT_WEIGHTS, read_options
 from trainer.cli.train import add_train_arguments
+from trainer.cli.work.options import read_options
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.checkpoint import save_checkpoint
+from trainer.fit.choices import DEFAULT_WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -109,27 +108,8 @@ def test_earlier_run_gives_weights_and_network(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path, dataset)
-    monkeypatch.setattr("trainer.cli.options.open_run", lambda _: run)
+    monkeypatch.setattr("trainer.cli.work.options.open_run", lambda _: run)
     options = read_options(parse("--from", str(tmp_path)), dataset, pytest.fail)
     assert options.earlier == tmp_path
     assert options.weights == str(tmp_path.resolve())
     assert options.detector is run.record.detector
-
-
-def test_weights_and_an_earlier_run_exclude_each_other(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    args = parse("--from", str(tmp_path), "--weights", "none")
-    with pytest.raises(ConfigError, match="--weights and --from"):
-        read_options(args, dataset, pytest.fail)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("--batch", "4"), ("--from", "run"), ("--tiles", "off")]
-)
-def test_schedule_excludes_what_it_repeats(
-    dataset: Dataset, option: str, value: str
-) -> None:
-    args = parse("--schedule", "run", option, value)
-    with pytest.raises(ConfigError, match=f"{option} and --schedule run"):
-        read_options(args, dataset, pytest.fail)

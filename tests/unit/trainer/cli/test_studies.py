@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import ConfigError, DatasetError
 from tests.simulators.photos import write_coco
-from trainer.cli.studies import prepare_studies
+from trainer.cli.work.studies import prepare_studies
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.fit.options import TrainOptions
 

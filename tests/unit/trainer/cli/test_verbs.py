@@ -4,7 +4,6 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +142,8 @@ def test_pack_writes_a_package_and_prints_its_variants(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("trainer.cli.pack.open_run", lambda _: run)
+    monkeypatch.setattr("trainer.cli.pack.read_record", lambda _: run.record)
+    monkeypatch.setattr("trainer.cli.work.pack.open_run", lambda _: run)
     out = tmp_path / "package"
     args = parse(
         add_pack_arguments,
@@ -165,8 +165,7 @@ def test_pack_of_a_moved_dataset_names_the_option(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = run.record.model_copy(update={"dataset": str(tmp_path / "moved")})
-    moved = replace(run, record=record)
-    monkeypatch.setattr("trainer.cli.pack.open_run", lambda _: moved)
+    monkeypatch.setattr("trainer.cli.pack.read_record", lambda _: record)
     args = parse(add_pack_arguments, run.folder, "--out", tmp_path / "p")
     with pytest.raises(DatasetError, match="is not there") as caught:
         run_pack(args)

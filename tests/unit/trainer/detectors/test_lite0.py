@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import ConfigError
-from trainer.detectors.base import Architecture
 from trainer.detectors.lite0 import Lite0
+from trainer.detectors.names import Architecture
 from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.unknown import UnknownDetector, require_named
 from trainer.detectors.zoo import SHIPPED_FOLDER, load_weights

@@ -7,10 +7,10 @@ from torch import Tensor
 from models.detector import equal_thresholds
 from models.postprocess import decode
 from trainer.detectors.graft import GraftSize
+from trainer.detectors.names import Activation
 from trainer.detectors.patch_memory import DistanceScale, PatchMemory, neighbourhood
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.yolox import YOLOX
-from trainer.detectors.yolox_blocks import Activation
 
 SIZE = 16  # cells of stride 16
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.ssdlite import SSDLite
 
 pytestmark = pytest.mark.usefixtures("one_thread")

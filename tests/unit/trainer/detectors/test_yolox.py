@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from trainer.data.sample import BoxTarget
-from trainer.detectors.base import Architecture, DetectionGraph
+from trainer.detectors.base import DetectionGraph
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
-from trainer.detectors.yolox_blocks import Activation, BaseConv
+from trainer.detectors.yolox_blocks import BaseConv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,14 +15,13 @@ import torch
 from safetensors.torch import save_file
 
 from models.errors import TrainingError
-from trainer.cli.options import DEFAULT_WEIGHTS
 from trainer.detectors import download, zoo
-from trainer.detectors.base import Architecture
 from trainer.detectors.graft import GraftSize
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import graft, read_tensors
 from trainer.detectors.yolox import YOLOX, YoloxSize
-from trainer.detectors.yolox_blocks import Activation
+from trainer.fit.choices import DEFAULT_WEIGHTS
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -8,7 +8,7 @@ import torch
 
 from models.errors import TrainingError
 from tests.simulators.trainings import batch, fresh_training
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.fit.checkpoint import (
     load_checkpoint,
     save_checkpoint,

@@ -13,7 +13,7 @@ from torch import nn
 
 from models.errors import TrainingError
 from tests.command import REPOSITORY, environment
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.distributed.data_parallel import (
     SyncedBatchNorm,

@@ -5,7 +5,7 @@ import torch
 
 from models.errors import TrainingError
 from tests.simulators.trainings import batch, fresh_training
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.engine import Schedule, in_bf16, make_optimizer, train_step
 

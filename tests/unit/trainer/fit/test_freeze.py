@@ -10,11 +10,11 @@ from models.errors import TrainingError
 from tests.simulators.photos import write_coco
 from trainer.cli.progress import SilentObserver
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.zoo import build_detector, load_weights
+from trainer.fit.choices import Freeze
 from trainer.fit.engine import StepReport
-from trainer.fit.freeze import Freeze, freeze_backbone
+from trainer.fit.freeze import freeze_backbone
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
 from trainer.run import open_run

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.errors import ConfigError
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit import memory
 from trainer.fit.memory import FIXED_BYTES, OVERHEAD, fitting_batch, kept_bytes

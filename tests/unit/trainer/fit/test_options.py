@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.fit.options import TrainOptions, resolve
 
 OPTIONS = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)

@@ -14,7 +14,7 @@ from trainer.fit.budget import PACE_KNOWN_AFTER, TimeBudget, closing_s
 from trainer.fit.engine import Training
 from trainer.fit.planner import Planner, TrainingClock
 from trainer.fit.validation import Measurement, Validator
-from trainer.run import ScheduleRecord
+from trainer.run_record import ScheduleRecord
 
 
 class Clock:

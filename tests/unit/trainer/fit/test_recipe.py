@@ -15,7 +15,7 @@ from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, ThresholdRule
 from tests.simulators.frames import write_frames
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.engine import (

@@ -22,8 +22,7 @@ from tests.command import REPOSITORY, environment
 from tests.simulators.photos import write_coco
 from trainer.cli.progress import SilentObserver, TerminalObserver
 from trainer.data.dataset import open_dataset
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit import planner, recipe, speed, validation
 from trainer.fit.earlier_run import inherit

@@ -9,7 +9,7 @@ from models.errors import ConfigError, DatasetError
 from tests.simulators.photos import write_coco
 from tests.unit.trainer.fit.test_recipe import Recorder
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.unknown import UnknownDetector
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train

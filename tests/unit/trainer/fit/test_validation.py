@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainer.data.dataset import Photo
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.engine import Schedule
 from trainer.fit.validation import Measurement, Validator, even_part

@@ -13,7 +13,7 @@ from trainer.report.comparison import (
     comparison_text,
     scratch_section,
 )
-from trainer.run import RunRecord
+from trainer.run_record import RunRecord
 
 LABELS = ("dent", "hole", "unused")
 

@@ -6,7 +6,7 @@ from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, Metrics
 from tests.simulators.records import make_record
 from trainer.report import sections
 from trainer.report.sections import accuracy, on_the_line
-from trainer.run import CurvePoint, ScheduleRecord
+from trainer.run_record import CurvePoint, ScheduleRecord
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from models.errors import PackageError
 from models.manifest import ThresholdRule, Thresholds
 from models.openvino_runtime import ov
 from tests.simulators.runs import CELL_PX, HEIGHT_PX, WIDTH_PX, CellDetector
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.ship.export import OPSET, convert_openvino, export_onnx, lift_constants
 from trainer.ship.metadata import model_info

@@ -1,6 +1,6 @@
 """Each package carries the licence of its architecture."""
 
-from trainer.detectors.base import Architecture
+from trainer.detectors.names import Architecture
 from trainer.ship.licences import licences_text, notice_of
 
 

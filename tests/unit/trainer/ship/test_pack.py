@@ -27,7 +27,8 @@ from trainer.data.splitting.split_record import (
     read_split_record,
     write_split_record,
 )
-from trainer.run import Ancestor, Run
+from trainer.run import Run
+from trainer.run_record import Ancestor
 from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.other_dataset import other_dataset
 from trainer.ship.output_folder import whole_folder

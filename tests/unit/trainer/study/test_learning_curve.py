@@ -12,8 +12,7 @@ from models.errors import ConfigError, DatasetError, TrainingError
 from tests.simulators.photos import write_coco
 from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.fit import recipe
 from trainer.fit.engine import StepReport
 from trainer.fit.options import TrainOptions

@@ -11,8 +11,8 @@ from models.tiles import Tiles
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
 from trainer.detectors.graft import GraftSize
+from trainer.detectors.names import Activation
 from trainer.detectors.yolox import YOLOX
-from trainer.detectors.yolox_blocks import Activation
 from trainer.unknown.fit import (
     LEAST_SPREAD,
     cover,

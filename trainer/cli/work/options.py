@@ -1,4 +1,4 @@
-"""From the arguments of ``train`` to training options; which exclude each other."""
+"""From the arguments of ``train`` to training options."""
 
 import argparse
 from collections.abc import Callable
@@ -8,44 +8,19 @@ from models.errors import ConfigError
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.names import Activation, Architecture
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.checkpoint import stored_start
+from trainer.fit.choices import DEFAULT_WEIGHTS, Freeze
 from trainer.fit.earlier_run import refuse_other_network
-from trainer.fit.freeze import Freeze
 from trainer.fit.options import TrainOptions
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode
-from trainer.run import CHECKPOINT_NAME, open_run
+from trainer.run import open_run
+from trainer.run_record import CHECKPOINT_NAME
 
-DEFAULT_WEIGHTS = "yolox-nano-coco"
 # For photos of good parts alone; bench/unknown.py compares it with the detector's.
 GOOD_PARTS_WEIGHTS = "efficientnet-lite0-imagenet"
-DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside it
-    "weights",
-    "earlier",
-    "detector",
-    "activation",
-    "size",
-    "tiles",
-    "epochs",
-    "minutes",
-    "batch",
-    "learning_rate",
-    "seed",
-    "freeze",
-)
-NOT_FOR_GOOD_PARTS = (
-    "earlier",
-    "schedule",
-    "resume",
-    "epochs",
-    "minutes",
-    "freeze",
-    "folds",
-    "learning_curve",
-)
 
 
 def read_options(
@@ -54,43 +29,18 @@ def read_options(
     """Return the options of a training.
 
     Args:
+        args: Passed by ``refuse_conflicts``.
         report: Called with each difference from a run that is repeated.
 
     Raises:
-        ConfigError: Options that exclude each other.
+        ConfigError: The earlier run cannot be continued with these options.
         TrainingError: A run that was named cannot be opened.
     """
     if args.schedule:
         options = _repeated(args, dataset, report)
     else:
         options = _chosen(args, good_alone=dataset.has_good_parts_only)
-    if args.unknown and (args.folds or args.learning_curve):
-        study = "folds" if args.folds else "learning-curve"
-        raise ConfigError(
-            f"--unknown and --{study} exclude each other.",
-            why="The further trainings have no class unknown.",
-            fix=f"Train without --{study}, or without --unknown.",
-        )
     return replace(options, limit=_limit(args), unknown=args.unknown)
-
-
-def refuse_training_options(args: argparse.Namespace) -> None:
-    """Refuse options of a training where nothing is trained: there are good parts only.
-
-    Raises:
-        ConfigError: Names the first of them.
-    """
-    given = [name for name in NOT_FOR_GOOD_PARTS if getattr(args, name)]
-    if args.max_escape:
-        given.append("max_escape")
-    if given:
-        option = "from" if given[0] == "earlier" else given[0].replace("_", "-")
-        raise ConfigError(
-            f"--{option}: not with photos of good parts alone.",
-            why="Nothing is trained without a labelled defect: the class unknown is "
-            "learned from the good parts as they are.",
-            fix=f"Leave --{option} out, or label defects.",
-        )
 
 
 def _chosen(args: argparse.Namespace, *, good_alone: bool) -> TrainOptions:
@@ -118,14 +68,6 @@ def _repeated(
     args: argparse.Namespace, dataset: Dataset, report: Callable[[str], None]
 ) -> TrainOptions:
     """Return the options that repeat a run, and report what differs from it."""
-    given = [name for name in DECIDED_BY_RUN if getattr(args, name) is not None]
-    if given:
-        option = "from" if given[0] == "earlier" else given[0].replace("_", "-")
-        raise ConfigError(
-            f"--{option} and --schedule {args.schedule} exclude each other.",
-            why="A schedule repeats its run with all of its options.",
-            fix=f"Leave one of them out; use --{option} in a new training.",
-        )
     repeat = open_repeat(args.schedule)
     for difference in differences(repeat, dataset):
         report(f"figures will differ from {repeat.name}: {difference}")
@@ -134,12 +76,6 @@ def _repeated(
 
 def _continued(args: argparse.Namespace, options: TrainOptions) -> TrainOptions:
     """Return the options with the network and the weights of the earlier run."""
-    if args.weights is not None:
-        raise ConfigError(
-            "--weights and --from exclude each other.",
-            why="--from takes the weights of the earlier run.",
-            fix="Leave one of them out.",
-        )
     record = open_run(args.earlier).record
     if not record.named_labels:
         raise ConfigError(

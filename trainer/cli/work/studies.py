@@ -14,7 +14,6 @@ from pathlib import Path
 
 from models.counted import counted
 from models.files import write_atomically
-from trainer.cli.arguments import fold_int, share
 from trainer.cli.progress import TerminalObserver, print_status
 from trainer.data.dataset import Dataset
 from trainer.evaluation.text import share_text
@@ -41,7 +40,7 @@ from trainer.report.learning_curve import (
     learning_curve_section,
     unmeasured_text,
 )
-from trainer.run import unwritable
+from trainer.run_record import unwritable
 from trainer.study import folds
 from trainer.study.fold_thresholds import choose_on_folds
 from trainer.study.folds import divide_photos
@@ -50,39 +49,7 @@ from trainer.study.pooled import pooled_metrics
 from trainer.study.scratch import refuse_random_start, train_from_scratch
 from trainer.study.trainings import ObserverFactory
 
-GOAL_RECALL = 0.95
 RESULT_NAME = "result.json"
-
-
-def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the studies."""
-    parser.add_argument(
-        "--folds",
-        type=fold_int,
-        help="also train this many detectors, each on all photos except one fold: list "
-        "the labels that look wrong, and choose the score threshold on all photos "
-        "(takes that many times longer)",
-    )
-    parser.add_argument(
-        "--learning-curve",
-        action="store_true",
-        help="also train on 25, 50 and 75%% of the photos, and estimate how many more "
-        "are needed (takes four times as long)",
-    )
-    parser.add_argument(
-        "--goal-recall",
-        type=share,
-        default=GOAL_RECALL,
-        metavar="SHARE",
-        help="recall for which --learning-curve estimates the missing photos "
-        f"(default: {GOAL_RECALL:.0%}%)",
-    )
-    parser.add_argument(
-        "--compare",
-        choices=["scratch"],
-        help="also train from random weights with the same schedule, and compare "
-        "(takes twice as long)",
-    )
 
 
 def prepare_studies(
