@@ -29,13 +29,14 @@ import numpy as np
 import torch
 from measuring.machine import RESULTS, configuration, describe_machine, write_result
 
+from models.heat_map import CELL_PX
 from models.manifest import PrecisionHint
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import Letterbox, letterbox_image, planar
 from trainer.data.dataset import Photo, open_dataset, read_photo
 from trainer.detectors.base import TrainableDetector
 from trainer.detectors.names import Architecture
-from trainer.detectors.patch_memory import STRIDE_PX, PatchMemory
+from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.yolox import YOLOX
 from trainer.detectors.zoo import build_detector, load_weights
@@ -161,7 +162,7 @@ def scores(
         distances = model.memory.distances(maps)[0, 0].numpy()
     mapping = Letterbox(photo.height_px, photo.width_px, *size)
     inside = 0.0
-    for x1, y1, x2, y2 in mapping.boxes_to_input(photo.boxes) / STRIDE_PX:
+    for x1, y1, x2, y2 in mapping.boxes_to_input(photo.boxes) / CELL_PX:
         cells = distances[
             int(y1) : max(int(y1) + 1, int(np.ceil(y2))),
             int(x1) : max(int(x1) + 1, int(np.ceil(x2))),

@@ -103,12 +103,13 @@ class SnapshotCommand(Command):
 
 
 class EvidenceCommand(Command):
-    """``cmd/evidence``: reply with one piece of the full picture of an alert."""
+    """``cmd/evidence``: reply with one piece of a picture of an alert."""
 
     path: str = Field(
         pattern=EVIDENCE_PATTERN,
         max_length=300,
-        description="``evidence`` of the alert: relative path on the line PC.",
+        description="``evidence`` or ``heat_map`` of the alert: relative path on the "
+        "line PC.",
     )
     offset: int = Field(
         ge=0, le=EVIDENCE_MAX_BYTES, description="First byte of the piece."
@@ -116,14 +117,14 @@ class EvidenceCommand(Command):
 
 
 class EvidencePiece(_Message):
-    """One piece of a full picture."""
+    """One piece of a full picture, or of a heat map."""
 
     offset: int = Field(ge=0, le=EVIDENCE_MAX_BYTES, description="Its first byte.")
     size_bytes: int = Field(
         ge=1, le=EVIDENCE_MAX_BYTES, description="Of the whole picture."
     )
     sha256: str = Field(
-        pattern="^[0-9a-f]{64}$", description="Of the whole picture, a JPEG."
+        pattern="^[0-9a-f]{64}$", description="Of the whole JPEG or PNG."
     )
     content: str = Field(max_length=PIECE_MAX_CHARS, description="Base64.")
 

@@ -28,7 +28,8 @@ class Detector(Protocol):
 
         Returns:
             ``[4 + C, A]`` float32: centre x, centre y, width, height in input
-            pixels, then ``C`` scores in 0..1. The caller owns the array.
+            pixels, then ``C`` scores in 0..1; those of the class unknown also below 0,
+            see ``models.heat_map``. The caller owns the array.
         """
 
 

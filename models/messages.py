@@ -296,6 +296,12 @@ class AlertData(_Queued):
     evidence: str | None = Field(
         default=None, description="Full picture on the line PC, relative path."
     )
+    heat_map: str | None = Field(
+        default=None,
+        description="Where the class unknown scored how much: a grey PNG that covers "
+        "the frame, 255 for the score 1, on the line PC beside the full picture; none: "
+        "no detection is of that class. Older versions send none.",
+    )
     suppressed: int = Field(
         default=0,
         ge=0,

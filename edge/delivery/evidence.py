@@ -1,4 +1,4 @@
-"""Pictures of alerts: the full frame on disk, a thumbnail for the page.
+"""Pictures of alerts: the full frame on disk, a thumbnail for the page, a heat map.
 
 Boxes are not drawn into a picture: the page draws them from the alert, and a training
 set can use the unchanged picture. A picture is on disk, synchronized with its folders,
@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.frame import HeatMap
 from models.boxes import Boxes
 from models.errors import ConfigError
 from models.files import (
@@ -27,6 +28,7 @@ from models.files import (
     make_private,
     write_atomically,
 )
+from models.heat_map import HEAT_MAP_MAX_BYTES
 from models.messages import THUMBNAIL_MAX_BYTES
 from models.pictures import PictureError, decode_picture
 from models.preprocess import Frame
@@ -41,9 +43,10 @@ SHRINK = 0.75
 SMALLEST_SIDE_PX = 32
 DIGEST_CHARS = 8
 WRITE_PROBE = ".writable"
-# <day>/<camera>/<frame or part>-<digest>.jpg, and the names of `write_atomically`
+# <day>/<camera>/<frame or part>-<digest>.jpg, .png for a heat map, and the names of
+# `write_atomically`
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-PICTURE = re.compile(r"[A-Za-z0-9._-]*-[0-9a-f]{8}\.jpg")
+PICTURE = re.compile(r"[A-Za-z0-9._-]*-[0-9a-f]{8}\.(jpg|png)")
 HALF_WRITTEN = re.compile(rf"\.{PICTURE.pattern}\.\d+\.tmp")
 logger = logging.getLogger(__name__)
 
@@ -56,11 +59,13 @@ class Evidence:
         path: Full picture, relative to the store; None if it could not be written.
         thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``; empty where there is none.
         thumbnail_sha256: 64 lower-case hexadecimal digits; None without thumbnail.
+        heat_map: Path of the heat map, as ``path``; None without one.
     """
 
     path: str | None
     thumbnail: bytes = b""
     thumbnail_sha256: str | None = None
+    heat_map: str | None = None
 
 
 class EvidenceStore:
@@ -94,7 +99,13 @@ class EvidenceStore:
                 fix="Give a folder that the daemon may write.",
             ) from exc
 
-    def save(self, frame: Frame, boxes_frame: Boxes, name: str) -> Evidence:
+    def save(
+        self,
+        frame: Frame,
+        boxes_frame: Boxes,
+        name: str,
+        heat_map: HeatMap | None = None,
+    ) -> Evidence:
         """Keep the picture of an alert.
 
         Args:
@@ -103,6 +114,7 @@ class EvidenceStore:
                 in the thumbnail.
             name: ``<camera>/<frame or part>``; characters that are unfit for a path
                 are replaced. The picture's hash makes it unique.
+            heat_map: ``[h, w]`` uint8 over the frame, 255 = score 1; None = without.
 
         Returns:
             Path and thumbnail. The path is None if the picture could not be written;
@@ -123,29 +135,33 @@ class EvidenceStore:
         except ValueError as exc:
             self._note_failure(name, str(exc))
             return Evidence(None)
-        path = self._write(picture, name) if picture else None
+        path = self._write(picture, name, ".jpg") if picture else None
+        map_path = None
+        if heat_map is not None:
+            map_path = self._write(encode_heat_map(heat_map), name, ".png")
         if fault:
             self._note_failure(name, fault)
-        return Evidence(path, thumbnail, hashlib.sha256(thumbnail).hexdigest())
+        sha256 = hashlib.sha256(thumbnail).hexdigest()
+        return Evidence(path, thumbnail, sha256, map_path)
 
-    def _write(self, jpeg: bytes, name: str) -> str | None:
+    def _write(self, content: bytes, name: str, suffix: str) -> str | None:
         """Write a picture durably and return its relative path."""
-        digest = hashlib.sha256(jpeg).hexdigest()[:DIGEST_CHARS]
+        digest = hashlib.sha256(content).hexdigest()[:DIGEST_CHARS]
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        relative = Path(day, *_safe_parts(f"{name}-{digest}.jpg"))
+        relative = Path(day, *_safe_parts(f"{name}-{digest}{suffix}"))
         path = self._folder / relative
         try:
-            self._make_room(len(jpeg))
+            self._make_room(len(content))
             self._create_folder(path.parent)
-            write_atomically(path, jpeg, PRIVATE_FILE)
+            write_atomically(path, content, PRIVATE_FILE)
         except OSError as exc:
             self._note_failure(path, exc.strerror or str(exc))
             return None
         if self._is_failing:
             logger.warning("evidence_back folder=%s", self._folder)
         self._is_failing = False
-        self._pictures.append((path, len(jpeg)))
-        self._used_bytes += len(jpeg)
+        self._pictures.append((path, len(content)))
+        self._used_bytes += len(content)
         return relative.as_posix()
 
     def _note_failure(self, what: Path | str, reason: str) -> None:
@@ -227,6 +243,21 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
     if not is_encoded:  # how OpenCV reports a side beyond 65,500 px
         raise ValueError(msg)
     return content.tobytes()
+
+
+def encode_heat_map(heat_map: HeatMap) -> bytes:
+    """Return a heat map as PNG of at most ``HEAT_MAP_MAX_BYTES``.
+
+    Args:
+        heat_map: ``[h, w]`` uint8.
+    """
+    while True:
+        png = cv2.imencode(".png", heat_map)[1].tobytes()
+        if len(png) <= HEAT_MAP_MAX_BYTES:
+            return png
+        smaller = [max(1, side // 2) for side in heat_map.shape[::-1]]
+        resized = cv2.resize(heat_map, smaller, interpolation=cv2.INTER_AREA)
+        heat_map = np.asarray(resized, np.uint8)
 
 
 def smaller_jpeg(jpeg: bytes, max_bytes: int) -> bytes | None:

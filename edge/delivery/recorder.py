@@ -20,7 +20,9 @@ import numpy as np
 from edge.counters import CameraCounters
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox.outbox import EventKind, Outbox
+from edge.frame import HeatMap
 from edge.rules.alert_message import (
+    AlertPictures,
     FrameContext,
     StationIdentity,
     build_alert,
@@ -56,6 +58,8 @@ class Decision:
         regions: Name of the region of each detection; empty = no regions.
         suppressed: Alerts that were suppressed before each; empty = no alert was.
         verdict: Verdict of a counted part; None = it follows from the detections.
+        heat_map: ``[h, w]`` uint8, scores of the label ``unknown`` over the frame.
+        unknown: That label; None = the model has none.
     """
 
     frame: FrameContext
@@ -69,6 +73,8 @@ class Decision:
     regions: tuple[str, ...] = ()
     suppressed: tuple[int, ...] = ()
     verdict: VerdictKind | None = None
+    heat_map: HeatMap | None = None
+    unknown: int | None = None
 
 
 class DecisionRecorder:
@@ -207,7 +213,7 @@ class DecisionRecorder:
         frame = decision.frame
         part_id = frame.part_id if decision.is_part else None
         name = f"{frame.camera}/{part_id or f'frame-{frame.frame_id:08}'}"
-        kept = self._evidence.save(pixels, found.boxes, name)
+        kept = self._evidence.save(pixels, found.boxes, name, decision.heat_map)
         self._is_without_evidence = kept.path is None
         topic = self._topics.camera(frame.camera, "alert")
         regions = decision.regions or ("",) * len(found)
@@ -215,13 +221,17 @@ class DecisionRecorder:
         every = list(range(len(found)))
         groups = [every] if decision.is_part else [[index] for index in every]
         for indexes in groups:
+            is_unknown = decision.unknown in found.labels[indexes]
             alert = build_alert(
                 station,
                 frame,
                 found.select(np.array(indexes)),
                 decision.label_names,
-                evidence=kept.path,
-                thumbnail_sha256=kept.thumbnail_sha256,
+                pictures=AlertPictures(
+                    kept.path,
+                    kept.thumbnail_sha256,
+                    kept.heat_map if is_unknown else None,
+                ),
                 regions=[regions[index] for index in indexes],
                 suppressed=sum(suppressed[index] for index in indexes),
             )

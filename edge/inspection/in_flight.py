@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.frame import CameraFrame, Pixels
+from edge.frame import CameraFrame, HeatMap, Pixels
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
 from models.boxes import FloatArray
@@ -67,6 +67,17 @@ class InFlightFrame:
         if self.output is None or self.letterbox is None:
             raise self.fault or PackageError("A frame was decided without an answer.")
         return self.model.decode(self.output, self.letterbox, score_thresholds)
+
+    def heat_map(self, reported: Detections) -> HeatMap | None:
+        """Return the scores of ``unknown``, where a reported defect is of that class.
+
+        Args:
+            reported: The defects of the frame.
+        """
+        is_wanted = self.model.unknown in reported.labels
+        if not is_wanted or self.output is None or self.letterbox is None:
+            return None
+        return self.model.heat_map(self.output, self.letterbox)
 
 
 class InFlightQueue:

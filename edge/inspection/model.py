@@ -9,13 +9,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.frame import HeatMap
+from edge.inspection.heat_map import heat_map_of
 from edge.inspection.known_defects import known_defects
 from edge.inspection.proven_mode import proven_mode
 from edge.rules.coverage import KnownDefects
 from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections
-from models.detector import Detector, decode_output
+from models.detector import Detector, Tiling, decode_output
 from models.errors import GraftlineError, InstallError, PackageError
 from models.inference import Inference, open_requests
 from models.machine import Platform, this_platform
@@ -71,6 +73,17 @@ class LoadedModel:
         )
         boxes_frame = letterbox.boxes_to_frame(found.boxes)
         return Detections(boxes_frame, found.scores, found.labels)
+
+    def heat_map(self, output: FloatArray, letterbox: Letterbox) -> HeatMap | None:
+        """Return the scores of ``unknown`` over one frame; None = there are none.
+
+        Args:
+            output: ``[4 + C, A]``, from one of the requests, finite.
+        """
+        if self.unknown is None:
+            return None
+        tiles = self.detector.tiles if isinstance(self.detector, Tiling) else None
+        return heat_map_of(output, self.unknown, letterbox, tiles)
 
 
 def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedModel:

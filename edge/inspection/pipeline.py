@@ -280,7 +280,7 @@ class Pipeline:
             if base is None:
                 raise
             self.swap_model(base)
-            in_flight.model = base
+            in_flight.model, in_flight.output = base, None
             return detect_again(in_flight, base, channel.region_map(base))
         self.infer_latency.record(in_flight.completed_ns - in_flight.started_ns)
         return detections
@@ -322,6 +322,8 @@ class Pipeline:
                 reason=reason,
                 regions=result.regions if result else (),
                 suppressed=result.suppressed if result else (),
+                heat_map=in_flight.heat_map(detections) if detections else None,
+                unknown=in_flight.model.unknown,
             )
             self._recorder.record(decision)
 

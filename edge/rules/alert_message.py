@@ -58,6 +58,15 @@ class FrameContext:
         return max(0, self.decided_ns - self.captured_ns) / NS_PER_MS
 
 
+@dataclass(frozen=True, slots=True)
+class AlertPictures:
+    """The pictures of an alert: paths on the line PC, and the hash of its thumbnail."""
+
+    evidence: str | None = None  # path of the full picture; None = it was not kept
+    thumbnail_sha256: str | None = None  # of the JPEG that goes with it; None = none
+    heat_map: str | None = None  # path of the heat map of `unknown`; None = none
+
+
 def verdict_kind(detections: Detections | None) -> VerdictKind:
     """Return the verdict of a triggered part; None = it could not be inspected."""
     if detections is None:  # never "ok" for a part that was not inspected
@@ -71,8 +80,7 @@ def build_alert(
     detections: Detections,
     label_names: Sequence[str],
     *,
-    evidence: str | None,
-    thumbnail_sha256: str | None,
+    pictures: AlertPictures,
     regions: Sequence[str] = (),
     suppressed: int = 0,
 ) -> AlertData:
@@ -80,8 +88,7 @@ def build_alert(
 
     Args:
         detections: At least one, with ``boxes_frame``.
-        evidence: Relative path of the full picture; None = it could not be kept.
-        thumbnail_sha256: Hash of the JPEG that goes with the alert; None = no JPEG.
+        pictures: What was kept of the frame.
         regions: Name of the region of each detection; empty = no names.
         suppressed: Alerts of this kind that were suppressed since the last one.
     """
@@ -102,8 +109,9 @@ def build_alert(
         frame_width_px=frame.frame_width_px,
         frame_height_px=frame.frame_height_px,
         detections=_alert_detections(frame, detections, label_names, regions),
-        thumbnail_sha256=thumbnail_sha256,
-        evidence=evidence,
+        thumbnail_sha256=pictures.thumbnail_sha256,
+        evidence=pictures.evidence,
+        heat_map=pictures.heat_map,
         suppressed=suppressed,
     )
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.heat_map import CELL_PX
 from trainer.detectors.base import static_size
 
-STRIDE_PX = 16
 # Of the longer side: two places closer to each other than this are one defect.
 NEIGHBOURHOOD = 1 / 8
 # Scores of a photo of a good part, by how far it is from the usual good part: their
@@ -116,7 +116,10 @@ class PatchMemory(nn.Module):
         return squared.clamp(min=0).sqrt().reshape(-1, 1, height, width)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return ``[N, 5, h * w]``: cx, cy, w, h in input pixels, and the score."""
+        """Return ``[N, 5, h * w]``: cx, cy, w, h in input pixels, and the score.
+
+        The score of a cell that is no box has a minus: see ``models.heat_map``.
+        """
         distances = self.distances(maps)
         height, width = static_size(distances)
         reach = neighbourhood(height, width)
@@ -125,9 +128,10 @@ class PatchMemory(nn.Module):
         # cells nearly as unlike as the peak: above half of its height over a good part
         is_part = (2 * distances >= peak + self.usual).to(distances.dtype)
         is_part = torch.maximum(is_part, is_peak)
-        score = torch.sigmoid((distances - self._centre()) / self._width()) * is_peak
+        score = torch.sigmoid((distances - self._centre()) / self._width())
+        score = score * (2 * is_peak - 1)
         low, high = _extent(is_part, reach)  # [N, 2, h, w] cells
-        centre, size = (low + high) * (STRIDE_PX / 2), (high - low) * STRIDE_PX
+        centre, size = (low + high) * (CELL_PX / 2), (high - low) * CELL_PX
         return torch.cat((centre, size, score), dim=1).flatten(2)
 
     def _centre(self) -> Tensor:

@@ -58,8 +58,9 @@ class UnknownDetector(TrainableDetector):
     def detections(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C + 1, A]``; ``unknown`` is the last class.
 
-        The boxes of ``unknown`` are anchors of their own: each has a score of this
-        class only, and those of the named classes have none of it.
+        The boxes of ``unknown`` are anchors of their own, the last ones: each has a
+        score of this class only, and those of the named classes have none of it. The
+        score of a cell that is no box has a minus: see ``models.heat_map``.
         """
         if not self.named_classes:
             alone: Tensor = self.memory(self.named.feature_maps(images))

@@ -3,9 +3,9 @@
 import numpy as np
 
 from models.counted import counted
+from models.heat_map import CELL_PX
 from models.preprocess import Letterbox
 from trainer.data.dataset import Dataset
-from trainer.detectors.patch_memory import STRIDE_PX
 from trainer.fit.options import Recipe
 from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import FittedMemory
@@ -35,7 +35,7 @@ def unknown_record(
         inputs=inputs,
         good_photos=len(good.photos),
         seconds=round(seconds, 1),
-        cell_px=round(STRIDE_PX / scale, 1),
+        cell_px=round(CELL_PX / scale, 1),
         aligned=fitted.description.aligned,
         unusual=tuple(
             (dataset.relative(photo.path), round(score, 4))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from edge.delivery import evidence as evidence_module
-from edge.delivery.evidence import EvidenceStore, encode_thumbnail
+from edge.delivery.evidence import EvidenceStore, encode_heat_map, encode_thumbnail
 from models.boxes import Boxes
 from models.errors import ConfigError
+from models.heat_map import HEAT_MAP_MAX_BYTES, check_heat_map
 from models.messages import THUMBNAIL_MAX_BYTES
 from models.preprocess import Frame
 
@@ -287,3 +289,41 @@ def test_pictures_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> 
     day.chmod(0o755)
     EvidenceStore(tmp_path, MEBIBYTE)
     assert stat.S_IMODE(day.stat().st_mode) == 0o700
+
+
+def test_heat_map_is_kept_beside_its_picture_and_deleted_with_it(
+    tmp_path: Path,
+) -> None:
+    scores = np.arange(600, dtype=np.uint8).reshape(20, 30)
+    kept = EvidenceStore(tmp_path, MEBIBYTE).save(noise(), boxes(), "top/f-1", scores)
+    assert kept.path is not None
+    assert kept.heat_map is not None
+    file = tmp_path / kept.heat_map
+    assert check_heat_map(file.read_bytes()) == (30, 20)
+    stored = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, scores)
+    assert file.parent == (tmp_path / kept.path).parent
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert file.name == f"f-1-{digest[:8]}.png"
+    # After a restart both make room for others.
+    store = EvidenceStore(tmp_path, 60_000)
+    for number in range(6):
+        store.save(noise(seed=number), boxes(), f"top/next-{number}")
+    assert not file.exists()
+    assert not (tmp_path / kept.path).exists()
+
+
+def test_heat_map_that_does_not_shrink_is_halved() -> None:
+    scores = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
+    png = encode_heat_map(scores)
+    assert check_heat_map(png) == (256, 256)
+    assert len(png) <= HEAT_MAP_MAX_BYTES
+
+
+def test_alert_goes_without_a_heat_map_that_cannot_be_written(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path / "evidence", MEBIBYTE)
+    shutil.rmtree(tmp_path / "evidence")
+    (tmp_path / "evidence").write_text("a file")
+    kept = store.save(noise(), boxes(), "top/f-1", np.zeros((4, 4), np.uint8))
+    assert (kept.path, kept.heat_map) == (None, None)
+    assert kept.thumbnail

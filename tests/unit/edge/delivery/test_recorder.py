@@ -16,6 +16,7 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.recorder import QUEUE_DECISIONS, Decision, DecisionRecorder
 from edge.rules.alert_message import FrameContext
 from models.detections import Detections, no_detections
+from models.heat_map import check_heat_map
 from models.messages import ModelInForce, VerdictKind
 from models.topics import StationTopics
 
@@ -219,3 +220,20 @@ def test_pipeline_waits_while_the_disk_is_slower_than_defects_come(
     assert recorder.close(5)
     frames = [data["frame_id"] for _, data in events(outbox)]
     assert frames == [*range(QUEUE_DECISIONS), 99]
+
+
+def test_alert_of_unknown_names_its_heat_map_and_others_name_none(
+    recorder: DecisionRecorder, outbox: Outbox, tmp_path: Path
+) -> None:
+    scores = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    made = decision(4, two_defects(), is_part=False)
+    recorder.record(replace(made, heat_map=scores, unknown=1))
+    recorder.record(decision(5, two_defects(), is_part=True))
+    assert recorder.close(5)
+    alerts = [data for kind, data in events(outbox) if kind == "alert"]
+    labels = [[each["label"] for each in alert["detections"]] for alert in alerts]
+    assert labels == [["scratch"], ["dent"], ["scratch", "dent"]]
+    paths = [alert["heat_map"] for alert in alerts]
+    assert (paths[0], paths[2]) == (None, None)
+    content = (tmp_path / "evidence" / paths[1]).read_bytes()
+    assert check_heat_map(content) == (8, 6)

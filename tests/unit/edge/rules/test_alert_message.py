@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.rules.alert_message import (
+    AlertPictures,
     FrameContext,
     StationIdentity,
     build_alert,
@@ -54,8 +55,7 @@ def alert_of(detections: Detections, frame: FrameContext = FRAME) -> AlertData:
         frame,
         detections,
         LABELS,
-        evidence="2026-05-04/top/part-9.jpg",
-        thumbnail_sha256="a" * 64,
+        pictures=AlertPictures("2026-05-04/top/part-9.jpg", "a" * 64),
     )
 
 

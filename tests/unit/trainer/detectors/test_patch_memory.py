@@ -101,3 +101,17 @@ def test_without_named_classes_the_only_scores_are_of_unknown() -> None:
     assert model.detections(torch.zeros(1, 3, 64, 64)).shape == (1, 5, 16)
     assert (model.num_classes, model.architecture) == (1, detector.architecture)
     assert with_maps(detector) is detector
+
+
+def test_cell_that_is_no_box_has_its_score_with_a_minus() -> None:
+    memory, maps = memory_of_ones(), maps_with([(slice(5, 8), slice(9, 12))])
+    memory.set_scale(DistanceScale(0.4, 0.1))
+    with torch.inference_mode():
+        scores = memory(maps)[0, 4].reshape(SIZE, SIZE)
+        distances = memory.distances(maps)[0, 0]
+    expected = torch.sigmoid((distances - 0.7) / (0.1 / torch.tensor(4.0).log()))
+    assert torch.allclose(scores.abs(), expected, atol=1e-5)
+    is_box = scores > 0
+    assert is_box.any()
+    assert (scores[~is_box] < 0).all()
+    assert scores.max() == scores.abs().max()
