@@ -316,7 +316,7 @@ class AlertSearch:
         names = (
             *("site", "line", "station", "camera", "part_id", "frame_id", "model"),
             *("frame_width_px", "frame_height_px", "replayed", "suppressed"),
-            *("frame_age_ms", "clock_synchronized", "evidence"),
+            *("frame_age_ms", "clock_synchronized", "evidence", "heat_map"),
         )
         states = (
             *("acknowledged_ms", "acknowledged_by", "verdict", "verdict_label"),

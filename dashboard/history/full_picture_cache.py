@@ -1,7 +1,11 @@
-"""Full pictures of alerts, if they were fetched; the least used ones make room."""
+"""Full pictures and heat maps of alerts, if they were fetched.
+
+The least used ones make room.
+"""
 
 import hashlib
 from collections.abc import Sequence
+from enum import StrEnum
 
 from sqlalchemy import (
     Connection,
@@ -14,30 +18,48 @@ from sqlalchemy import (
     update,
 )
 
-from dashboard.history.tables.full_pictures import full_picture_of, full_pictures
+from dashboard.history.tables.full_pictures import (
+    full_picture_of,
+    full_pictures,
+    heat_map_of,
+)
 from dashboard.history.tables.received import alerts
 
 TOUCH_AFTER_MS = 60_000  # a picture that is looked at often is noted once a minute
 MS_PER_DAY = 24 * 3600 * 1000
 
 
-def has_full_picture(connection: Connection, event_id: str) -> bool:
+class PictureKind(StrEnum):
+    """What is fetched of an alert; as in the addresses."""
+
+    FULL = "full-picture"
+    HEAT_MAP = "heat-map"
+
+
+PICTURES_OF = {
+    PictureKind.FULL: full_picture_of,
+    PictureKind.HEAT_MAP: heat_map_of,
+}
+
+
+def has_full_picture(
+    connection: Connection, event_id: str, kind: PictureKind = PictureKind.FULL
+) -> bool:
     """Return whether the full picture of an alert is in the cache."""
-    found = select(full_picture_of.c.sha256).where(
-        full_picture_of.c.event_id == event_id
-    )
+    of = PICTURES_OF[kind]
+    found = select(of.c.sha256).where(of.c.event_id == event_id)
     return connection.execute(found).first() is not None
 
 
 def read_full_picture(
-    connection: Connection, event_id: str
+    connection: Connection, event_id: str, kind: PictureKind = PictureKind.FULL
 ) -> tuple[str, bytes] | None:
-    """Return sha256 and JPEG of the full picture of an alert, if it is in the cache."""
-    is_its = full_picture_of.c.sha256 == full_pictures.c.sha256
+    """Return sha256 and file of the full picture of an alert, if it is in the cache."""
+    of = PICTURES_OF[kind]
     row = connection.execute(
         select(full_pictures.c.sha256, full_pictures.c.jpeg)
-        .join(full_picture_of, is_its)
-        .where(full_picture_of.c.event_id == event_id)
+        .join(of, of.c.sha256 == full_pictures.c.sha256)
+        .where(of.c.event_id == event_id)
     ).first()
     return (row.sha256, bytes(row.jpeg)) if row is not None else None
 
@@ -61,6 +83,7 @@ def keep_full_picture(
     connection: Connection,
     event_id: str,
     jpeg: bytes,
+    kind: PictureKind = PictureKind.FULL,
     *,
     at_ms: int,
     most_bytes: int,
@@ -70,6 +93,8 @@ def keep_full_picture(
 
     Args:
         connection: From ``Database.write``.
+        jpeg: The file; a PNG of a heat map.
+        kind: What it is of the alert.
         at_ms: Wall clock, UTC.
         most_bytes: Largest size of all together; the least used ones make room.
         keep_days: Older ones are removed.
@@ -90,9 +115,9 @@ def keep_full_picture(
         row = {"sha256": sha256, "size_bytes": len(jpeg), "jpeg": jpeg}
         times = {"used_ms": at_ms, "stored_ms": at_ms}
         connection.execute(insert(full_pictures).values(**row, **times))
-    of_event = full_picture_of.c.event_id == event_id
-    connection.execute(delete(full_picture_of).where(of_event))
-    connection.execute(insert(full_picture_of).values(event_id=event_id, sha256=sha256))
+    of = PICTURES_OF[kind]
+    connection.execute(delete(of).where(of.c.event_id == event_id))
+    connection.execute(insert(of).values(event_id=event_id, sha256=sha256))
     return True
 
 
@@ -105,9 +130,11 @@ def prune_full_pictures(connection: Connection, oldest_ms: int, limit: int) -> i
         limit: Largest number of pictures to remove.
     """
     c = full_pictures.c
-    is_shown = exists().where(
-        full_picture_of.c.sha256 == c.sha256,
-        alerts.c.id == full_picture_of.c.event_id,
+    is_shown = or_(
+        *(
+            exists().where(of.c.sha256 == c.sha256, alerts.c.id == of.c.event_id)
+            for of in PICTURES_OF.values()
+        )
     )
     old = select(c.sha256).where(or_(c.stored_ms < oldest_ms, ~is_shown)).limit(limit)
     pictures = connection.scalars(old).all()
@@ -131,9 +158,8 @@ def _make_room(connection: Connection, most_bytes: int) -> None:
 
 def _remove(connection: Connection, pictures: Sequence[str]) -> None:
     for sha256 in pictures:
-        connection.execute(
-            delete(full_picture_of).where(full_picture_of.c.sha256 == sha256)
-        )
+        for of in PICTURES_OF.values():
+            connection.execute(delete(of).where(of.c.sha256 == sha256))
         connection.execute(
             delete(full_pictures).where(full_pictures.c.sha256 == sha256)
         )

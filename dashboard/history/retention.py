@@ -19,11 +19,10 @@ from sqlalchemy import Connection, Table, delete, func, select, tuple_
 
 from dashboard.config import KeptDays
 from dashboard.history.database import upsert
-from dashboard.history.full_picture_cache import prune_full_pictures
+from dashboard.history.full_picture_cache import PICTURES_OF, prune_full_pictures
 from dashboard.history.rollups import correct_sums
 from dashboard.history.state_log import prune_operations
 from dashboard.history.tables.alarms import alarm_changes
-from dashboard.history.tables.full_pictures import full_picture_of
 from dashboard.history.tables.learning import learning_marks
 from dashboard.history.tables.line_clocks import line_clocks
 from dashboard.history.tables.received import (
@@ -126,7 +125,7 @@ def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
     if rows:
         cursors, ids = [row.n for row in rows], [row.id for row in rows]
         correct_sums(connection, cursors)
-        for table in (reviews, learning_marks, full_picture_of):
+        for table in (reviews, learning_marks, *PICTURES_OF.values()):
             connection.execute(delete(table).where(table.c.event_id.in_(ids)))
         for table in (alert_states, detections, alerts):
             connection.execute(delete(table).where(table.c.n.in_(cursors)))

@@ -1,4 +1,4 @@
-"""Full pictures that were fetched from line PCs: a cache, by the sha256 of the JPEG."""
+"""Pictures that were fetched from line PCs: a cache, by the sha256 of the file."""
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
 
@@ -11,7 +11,7 @@ full_pictures = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("used_ms", BigInteger, nullable=False),
     Column("stored_ms", BigInteger, nullable=False),
-    Column("jpeg", LargeBinary, nullable=False),
+    Column("jpeg", LargeBinary, nullable=False),  # of a heat map: its PNG
     Index("full_pictures_by_use", "used_ms"),
 )
 full_picture_of = Table(
@@ -20,4 +20,13 @@ full_picture_of = Table(
     Column("event_id", Text, primary_key=True),
     Column("sha256", Text, nullable=False),
     Index("full_picture_of_by_picture", "sha256"),
+)
+# Of a heat map; its own table, because earlier versions take every row of the other one
+# for a full picture.
+heat_map_of = Table(
+    "heat_map_of",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Index("heat_map_of_by_picture", "sha256"),
 )

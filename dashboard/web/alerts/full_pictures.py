@@ -2,7 +2,8 @@
 
 An operator asks for it; a thread sends one command after the other and puts the pieces
 together, while the page asks how far it is. The picture is kept in a cache. Its sha256
-must be the announced one, and begin as the name of the file on the line PC does.
+must be the announced one, and begin as the name of the file on the line PC does. The
+heat map of an alert goes the same way, in one piece as a rule.
 """
 
 import base64
@@ -22,11 +23,12 @@ from pydantic import ValidationError
 
 from dashboard.config import HistorySettings
 from dashboard.history.database import Database
-from dashboard.history.full_picture_cache import keep_full_picture
+from dashboard.history.full_picture_cache import PictureKind, keep_full_picture
 from dashboard.messages import JPEG_START
 from dashboard.outgoing import NotSentError, Outgoing
 from dashboard.status import now_ms
 from models.commands import (
+    EVIDENCE_MAX_BYTES,
     PIECE_MAX_BYTES,
     CommandRefusal,
     CommandReply,
@@ -34,6 +36,7 @@ from models.commands import (
     EvidenceCommand,
     EvidencePiece,
 )
+from models.heat_map import HEAT_MAP_MAX_BYTES, check_heat_map
 from models.topics import StationTopics
 
 COMMAND_LIFE_S = 60
@@ -45,6 +48,8 @@ AT_ONCE = 4  # pictures that are fetched
 REMEMBERED = 200  # how the last requests ended
 BYTES_PER_MB = 1 << 20
 SHARE_OF_HISTORY = 8
+OTHER_PICTURE = "what the station sent is not the picture of this alert"
+SUFFIXES = {PictureKind.FULL: ".jpg", PictureKind.HEAT_MAP: ".png"}
 logger = logging.getLogger(__name__)
 
 
@@ -70,6 +75,14 @@ class Fetch:
     got_bytes: int = 0
     size_bytes: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One picture of one alert."""
+
+    event_id: str
+    kind: PictureKind = PictureKind.FULL
 
 
 class _FailedError(Exception):
@@ -98,21 +111,21 @@ class FullPictures:
         self._settings, self._pause = settings, pause
         self._reply_limit_s = reply_limit_s
         self._lock = threading.Lock()
-        self._fetches: dict[str, Fetch] = {}
+        self._fetches: dict[Wanted, Fetch] = {}
 
-    def state(self, event_id: str) -> Fetch:
-        """Return how far the picture of an alert is."""
+    def state(self, wanted: Wanted) -> Fetch:
+        """Return how far a picture is."""
         with self._lock:
-            return self._fetches.get(event_id, Fetch())
+            return self._fetches.get(wanted, Fetch())
 
-    def start(self, event_id: str, topics: StationTopics, path: str) -> Fetch:
+    def start(self, wanted: Wanted, topics: StationTopics, path: str) -> Fetch:
         """Fetch a picture unless that is being done already; return how far it is.
 
         Args:
             path: On the line PC, as the alert names it.
         """
         with self._lock:
-            known = self._fetches.get(event_id, Fetch())
+            known = self._fetches.get(wanted, Fetch())
             running = [
                 each
                 for each in self._fetches.values()
@@ -124,10 +137,10 @@ class FullPictures:
                 reason = f"{AT_ONCE} pictures are being fetched: try again soon"
                 return Fetch(FetchState.FAILED, reason=reason)
             self._forget_oldest()
-            started = self._fetches[event_id] = Fetch(FetchState.RUNNING)
+            started = self._fetches[wanted] = Fetch(FetchState.RUNNING)
         threading.Thread(
             target=self._run,
-            args=(event_id, topics, path),
+            args=(wanted, topics, path),
             name="full-picture",
             daemon=True,
         ).start()
@@ -135,28 +148,29 @@ class FullPictures:
 
     def _forget_oldest(self) -> None:
         ended = [
-            event_id
-            for event_id, each in self._fetches.items()
+            wanted
+            for wanted, each in self._fetches.items()
             if each.state is not FetchState.RUNNING
         ]
-        for event_id in ended[: max(0, len(self._fetches) - REMEMBERED)]:
-            del self._fetches[event_id]
+        for wanted in ended[: max(0, len(self._fetches) - REMEMBERED)]:
+            del self._fetches[wanted]
 
-    def _run(self, event_id: str, topics: StationTopics, path: str) -> None:
+    def _run(self, wanted: Wanted, topics: StationTopics, path: str) -> None:
         try:
-            jpeg = self._fetch(event_id, topics, path)
-            self._keep(event_id, jpeg)
-            ended = Fetch(FetchState.DONE, len(jpeg), len(jpeg))
+            content = self._fetch(wanted, topics, path)
+            _check(wanted.kind, content)
+            self._keep(wanted, content)
+            ended = Fetch(FetchState.DONE, len(content), len(content))
         except _FailedError as exc:
             ended = Fetch(FetchState.FAILED, reason=str(exc))
         # The top of the thread: the page must not wait for ever.
         except Exception as exc:
-            logger.exception("full_picture_failed event=%s", event_id)
+            logger.exception("full_picture_failed event=%s", wanted.event_id)
             ended = Fetch(FetchState.FAILED, reason=f"{type(exc).__name__}: {exc}")
         with self._lock:
-            self._fetches[event_id] = ended
+            self._fetches[wanted] = ended
 
-    def _fetch(self, event_id: str, topics: StationTopics, path: str) -> bytes:
+    def _fetch(self, wanted: Wanted, topics: StationTopics, path: str) -> bytes:
         """Return a picture whose sha256 is the announced one."""
         content, first = bytearray(), None
         while first is None or len(content) < first.size_bytes:
@@ -171,21 +185,23 @@ class FullPictures:
             if not (is_next and is_same):
                 msg = "its pieces do not belong together: it was replaced meanwhile"
                 raise _FailedError(msg)
+            if first.size_bytes > _most_bytes(wanted.kind):
+                msg = f"it has {first.size_bytes} bytes, more than any such picture"
+                raise _FailedError(msg)
             content += part
             with self._lock:
-                self._fetches[event_id] = replace(
-                    self._fetches[event_id],
+                self._fetches[wanted] = replace(
+                    self._fetches[wanted],
                     got_bytes=len(content),
                     size_bytes=first.size_bytes,
                 )
-        jpeg = bytes(content)
-        sha256 = hashlib.sha256(jpeg).hexdigest()
-        named = path.removesuffix(".jpg").rpartition("-")[2]
-        is_whole = len(jpeg) == first.size_bytes and sha256 == first.sha256
-        if not (is_whole and sha256.startswith(named) and jpeg.startswith(JPEG_START)):
-            msg = "what the station sent is not the picture of this alert"
-            raise _FailedError(msg)
-        return jpeg
+        picture = bytes(content)
+        sha256 = hashlib.sha256(picture).hexdigest()
+        named = path.removesuffix(SUFFIXES[wanted.kind]).rpartition("-")[2]
+        is_whole = len(picture) == first.size_bytes and sha256 == first.sha256
+        if not (is_whole and sha256.startswith(named)):
+            raise _FailedError(OTHER_PICTURE)
+        return picture
 
     def _piece(self, topics: StationTopics, path: str, offset: int) -> EvidencePiece:
         lost = busy = 0
@@ -227,23 +243,41 @@ class FullPictures:
         except NotSentError as exc:
             raise _FailedError(str(exc)) from exc
 
-    def _keep(self, event_id: str, jpeg: bytes) -> None:
+    def _keep(self, wanted: Wanted, content: bytes) -> None:
         most_mb = self._settings.full_pictures_mb
         if self._settings.max_mb:
             most_mb = min(most_mb, self._settings.max_mb // SHARE_OF_HISTORY)
         with self._database.write() as connection:
             is_kept = keep_full_picture(
                 connection,
-                event_id,
-                jpeg,
+                wanted.event_id,
+                content,
+                wanted.kind,
                 at_ms=now_ms(),
                 most_bytes=most_mb * BYTES_PER_MB,
                 keep_days=self._settings.keep_images_days,
             )
         if not is_kept:
-            size_mb = -(-len(jpeg) // BYTES_PER_MB)
+            size_mb = -(-len(content) // BYTES_PER_MB)
             msg = f"it has {size_mb} MiB, and [history] leaves {most_mb} MiB for them"
             raise _FailedError(msg)
+
+
+def _most_bytes(kind: PictureKind) -> int:
+    return EVIDENCE_MAX_BYTES if kind is PictureKind.FULL else HEAT_MAP_MAX_BYTES
+
+
+def _check(kind: PictureKind, content: bytes) -> None:
+    """Refuse a file that browsers and exports should not get."""
+    if kind is PictureKind.FULL:
+        if not content.startswith(JPEG_START):
+            raise _FailedError(OTHER_PICTURE)
+        return
+    try:
+        check_heat_map(content)
+    except ValueError as exc:
+        msg = f"what the station sent is no heat map: {exc}"
+        raise _FailedError(msg) from exc
 
 
 def _content_of(piece: EvidencePiece) -> bytes:

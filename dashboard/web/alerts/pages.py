@@ -21,7 +21,7 @@ from dashboard.history.alert_search import (
     ListKey,
     Shelved,
 )
-from dashboard.history.full_picture_cache import has_full_picture
+from dashboard.history.full_picture_cache import PictureKind, has_full_picture
 from dashboard.history.queries import Json
 from dashboard.history.reviews import OperatorVerdict, reviews_of
 from dashboard.history.settings import read_settings
@@ -55,7 +55,7 @@ REVIEW_KEYS = (
 LIST_KEYS = (("j k ↓ ↑", "move"), ("x", "select"), ("Enter", "open"), *REVIEW_KEYS)
 ALERT_KEYS = (
     *(("← →", "step"), ("+ -", "zoom"), ("z", "next_box"), ("b", "boxes")),
-    *(("f", "full"), ("Esc", "back"), *REVIEW_KEYS),
+    *(("f", "full"), ("h", "heat_map"), ("Esc", "back"), *REVIEW_KEYS),
 )
 
 
@@ -132,7 +132,10 @@ class AlertPages:
             older = search.page(wanted, 1, start=key).alerts
             around = self._around(reading, alert)
             reviews = reviews_of(reading.connection, event_id)
-            has_full = has_full_picture(reading.connection, event_id)
+            has_full, has_heat_map = (
+                has_full_picture(reading.connection, event_id, kind)
+                for kind in PictureKind
+            )
             choices = choices_of(reading.connection)
         listing, query = reading.listing, reading.url.query
         values: Json = {
@@ -148,6 +151,7 @@ class AlertPages:
             "key_list": ALERT_KEYS,
             "data": {name: alert[name] for name in SCRIPT_FIELDS},
             "has_full": has_full,
+            "has_heat_map": has_heat_map,
             "may_review": _may_review(request),
         }
         return self._site.renderer.page(

@@ -14,7 +14,6 @@ def routes(site: Site) -> list[BaseRoute]:
     pages, changes = AlertPages(site), AlertChanges(site)
     fetched = FullPictures(site.outgoing, site.database, site.settings.history)
     pictures = PictureRequests(site, fetched)
-    full_picture = "/api/alerts/{event_id}/full-picture"
     return [
         Route("/alerts", pages.list_page),
         Route("/alerts.csv", pages.csv),
@@ -22,9 +21,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route("/api/alert-list", pages.list_json),
         Route("/api/alert-count", pages.count),
         Route("/api/alerts/{event_id}/reviews", changes.reviews),
-        Route(full_picture, pictures.picture),
-        Route(full_picture, pictures.request, methods=["POST"]),
-        Route(f"{full_picture}/state", pictures.state),
+        *pictures.routes(),
         Route("/api/reviews", changes.review, methods=["POST"]),
         Route("/api/shelves", changes.shelves),
         Route("/api/shelves", changes.shelve, methods=["POST"]),

@@ -32,6 +32,7 @@ _MEDIA_TYPES: Final = {
     ".zip": "application/zip",
     "/image": "image/jpeg",
     "/full-picture": "image/jpeg",
+    "/heat-map": "image/png",
     "/pictures/{camera}": "image/jpeg",
 }
 _INTEGERS: Final = {"limit", "before", "after", "minutes", "hours"}

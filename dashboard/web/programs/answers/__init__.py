@@ -63,6 +63,8 @@ ANSWERS: Final[dict[tuple[str, str], type[BaseModel]]] = {
     ("GET", "/api/alerts/{event_id}/reviews"): ReviewsAnswer,
     ("POST", "/api/alerts/{event_id}/full-picture"): FetchStateAnswer,
     ("GET", "/api/alerts/{event_id}/full-picture/state"): FetchStateAnswer,
+    ("POST", "/api/alerts/{event_id}/heat-map"): FetchStateAnswer,
+    ("GET", "/api/alerts/{event_id}/heat-map/state"): FetchStateAnswer,
     ("GET", "/api/alert-list"): AlertListAnswer,
     ("GET", "/api/alert-count"): AlertCountAnswer,
     ("POST", "/api/reviews"): ReviewedAnswer,

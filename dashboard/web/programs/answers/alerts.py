@@ -61,6 +61,7 @@ class ListedAlertAnswer(BaseModel):
     frame_age_ms: float
     clock_synchronized: bool
     evidence: str | None
+    heat_map: str | None
     happened_ms: int
     received_ms: int
     has_image: bool

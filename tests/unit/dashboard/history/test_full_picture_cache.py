@@ -4,12 +4,20 @@ from dashboard.history.database import Database
 from dashboard.history.full_picture_cache import (
     MS_PER_DAY,
     TOUCH_AFTER_MS,
+    PictureKind,
     has_full_picture,
     keep_full_picture,
     note_use,
+    prune_full_pictures,
     read_full_picture,
 )
-from tests.unit.dashboard.history_file import NOW_MS, HistoryFile
+from tests.simulators.station import alert_event
+from tests.unit.dashboard.history_file import (
+    NOW_MS,
+    PRESS,
+    HistoryFile,
+    alert_record,
+)
 
 
 @pytest.fixture
@@ -69,3 +77,32 @@ def test_old_pictures_are_removed(database: Database) -> None:
     keep(database, "a", b"a")
     keep(database, "b", b"b", NOW_MS + 91 * MS_PER_DAY)
     assert kept(database, "a", "b") == "b"
+
+
+def test_heat_map_is_kept_while_its_alert_is_and_counts_as_a_picture(
+    database: Database,
+) -> None:
+    limits = {"at_ms": NOW_MS, "most_bytes": 100, "keep_days": 90}
+    heat_map = PictureKind.HEAT_MAP
+    with database.write() as connection:
+        assert keep_full_picture(connection, "a", b"h" * 60, heat_map, **limits)
+        assert has_full_picture(connection, "a", heat_map)
+        assert not has_full_picture(connection, "a")
+        # Of the least used ones it makes room like any other.
+        assert keep_full_picture(connection, "b", b"f" * 60, **limits)
+        assert not has_full_picture(connection, "a", heat_map)
+        assert keep_full_picture(connection, "a", b"h" * 20, heat_map, **limits)
+        assert prune_full_pictures(connection, 0, 10) == 2  # no such alerts
+        assert not has_full_picture(connection, "a", heat_map)
+
+
+def test_heat_map_of_an_alert_is_not_pruned(
+    file: HistoryFile, database: Database
+) -> None:
+    event = alert_event(PRESS, 1)
+    file.record(alert_record(event))
+    limits = {"at_ms": NOW_MS, "most_bytes": 100, "keep_days": 90}
+    with database.write() as connection:
+        keep_full_picture(connection, event.id, b"h", PictureKind.HEAT_MAP, **limits)
+        assert prune_full_pictures(connection, 0, 10) == 0
+        assert has_full_picture(connection, event.id, PictureKind.HEAT_MAP)

@@ -9,7 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.config import HistorySettings
 from dashboard.history.database import Database
-from dashboard.history.full_picture_cache import keep_full_picture
+from dashboard.history.full_picture_cache import (
+    PICTURES_OF,
+    PictureKind,
+    keep_full_picture,
+)
 from dashboard.history.learning import leave_out
 from dashboard.history.retention import SPEED_MAX
 from dashboard.history.reviews import (
@@ -21,7 +25,7 @@ from dashboard.history.reviews import (
 )
 from dashboard.history.rollups import correct_sums
 from dashboard.history.tables.alarms import alarm_changes
-from dashboard.history.tables.full_pictures import full_picture_of, full_pictures
+from dashboard.history.tables.full_pictures import full_pictures
 from dashboard.history.tables.learning import learning_marks
 from dashboard.history.tables.reviews import alert_states, reviews
 from dashboard.messages import Alert, PartVerdict
@@ -104,13 +108,16 @@ def test_what_people_did_with_an_alert_goes_with_it(file: HistoryFile) -> None:
         with file.database.write() as connection:
             add_review(connection, "ada", [event_id], comment, at_ms=at_ms)
             leave_out(connection, [event_id], "ada")
-            keep_full_picture(connection, event_id, event_id.encode(), **limits)
+            for kind in PictureKind:
+                keep_full_picture(
+                    connection, event_id, event_id.encode(), kind, **limits
+                )
             connection.execute(alarm_changes.insert().values(**change))
     then_ms = NOW_MS + (KEEP_DAYS + 1) * DAY_MS
     settings = HistorySettings(keep_days=KEEP_DAYS, keep_images_days=KEEP_DAYS)
     file.store.prune(then_ms, YEAR_MS, settings.kept_days())
     with file.database.read() as connection:
-        for table in (reviews, alert_states, learning_marks, full_picture_of):
+        for table in (reviews, alert_states, learning_marks, *PICTURES_OF.values()):
             ids = connection.execute(select(table.c.event_id)).scalars().all()
             assert ids == [event_id], table.name
         for other in (full_pictures, alarm_changes):

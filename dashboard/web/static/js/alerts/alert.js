@@ -9,6 +9,7 @@ import { percent } from "../words.js";
 import { isForPage, REVIEW_KEYS, sendReview, wireKeys, wireShelves } from "./dialogs.js";
 import { badgesOf } from "./rows.js";
 import { wireFullPicture } from "./full_picture.js";
+import { wireHeatMap } from "./heat_map.js";
 import { Viewer } from "./viewer.js";
 
 const CLOSE_UPS = 24;
@@ -32,6 +33,7 @@ function start() {
     button.addEventListener("click", () => review(button.dataset.review));
   }
   wireFullPicture(alert.id, page.dataset.full === "yes");
+  wireHeatMap(alert, page.dataset.heatMap === "yes");
   document.addEventListener("keydown", takeKey);
   wireKeys();
   const { site, line, station, camera } = alert;
@@ -108,6 +110,7 @@ function takeKey(event) {
     b: toggleBoxes,
     z: nextBox,
     f: () => byId("full-picture")?.click(),
+    h: () => byId("heat-map")?.click(),
   };
   let action = actions[event.key];
   if (event.shiftKey && event.key in moves) action = () => viewer.move(...moves[event.key]);

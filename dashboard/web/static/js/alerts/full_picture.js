@@ -20,11 +20,21 @@ async function fetchPicture(url) {
   const button = byId("full-picture");
   if (button.disabled || button.hidden) return;
   button.disabled = true;
+  if (await fetchFromLinePc(url, showProgress)) {
+    show(url);
+    button.hidden = true;
+  }
+  byId("picture-progress").hidden = true;
+  button.disabled = false;
+}
+
+/** Have the server fetch a picture from the line PC; false: a message says why not. */
+export async function fetchFromLinePc(url, onProgress) {
   try {
     let fetched = await postJson(url, {});
     let unanswered = 0;
     while (fetched.state === "running") {
-      showProgress(fetched);
+      onProgress(fetched);
       await new Promise((resolve) => { setTimeout(resolve, ASK_MS); });
       try {
         fetched = await fetchJson(`${url}/state`);
@@ -35,14 +45,12 @@ async function fetchPicture(url) {
       }
     }
     if (fetched.state !== "done") throw new Error(fetched.reason || fetched.state);
-    show(url);
-    button.hidden = true;
+    return true;
   } catch (error) {
     say(byId("picture-kind"), t("alerts.failed", { reason: error.message }));
     toast(t("alerts.failed", { reason: error.message }), "bad");
+    return false;
   }
-  byId("picture-progress").hidden = true;
-  button.disabled = false;
 }
 
 function showProgress({ got_bytes: got, size_bytes: size }) {

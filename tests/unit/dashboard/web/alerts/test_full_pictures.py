@@ -5,11 +5,12 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
 from dashboard.config import HistorySettings
-from dashboard.history.full_picture_cache import read_full_picture
+from dashboard.history.full_picture_cache import PictureKind, read_full_picture
 from dashboard.history.tables.received import stations
 from dashboard.outgoing import Outgoing
 from dashboard.web.alerts.full_pictures import (
@@ -18,8 +19,11 @@ from dashboard.web.alerts.full_pictures import (
     Fetch,
     FetchState,
     FullPictures,
+    Wanted,
 )
+from edge.delivery.evidence import encode_heat_map
 from models.commands import PIECE_MAX_BYTES, CommandReply, EvidenceCommand
+from models.heat_map import HEAT_MAP_MAX_BYTES
 from models.topics import parse_topic
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.asgi import get, post_json
@@ -29,6 +33,7 @@ from tests.waiting import until
 
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 500
 SHA256 = hashlib.sha256(PICTURE).hexdigest()
+HEAT_MAP = encode_heat_map(np.arange(96, dtype=np.uint8).reshape(8, 12))
 PATH = f"2026-11-30/top/board-17-{SHA256[:8]}.jpg"
 
 
@@ -37,6 +42,7 @@ class LinePc:
 
     def __init__(self, outgoing: Outgoing) -> None:
         self.outgoing, self.asked = outgoing, 0
+        self.picture = PICTURE
         self.change: dict[str, Any] = {}
         self.refusals: list[tuple[str, str]] = []
         self.is_silent = False
@@ -72,11 +78,11 @@ class LinePc:
             refusal, reason = self.refusals.pop()
             values |= {"accepted": False, "refusal": refusal, "reason": reason}
         else:
-            content = PICTURE[command.offset : command.offset + PIECE_MAX_BYTES]
+            content = self.picture[command.offset : command.offset + PIECE_MAX_BYTES]
             values["evidence"] = {
                 "offset": command.offset,
-                "size_bytes": len(PICTURE),
-                "sha256": SHA256,
+                "size_bytes": len(self.picture),
+                "sha256": hashlib.sha256(self.picture).hexdigest(),
                 "content": base64.b64encode(content).decode(),
                 **self.change,
             }
@@ -91,17 +97,20 @@ def line_pc(site: SimSite) -> LinePc:
 
 
 def fetch(
-    site: SimSite, path: str = PATH, reply_limit_s: float = 10, **settings: Any
+    site: SimSite,
+    path: str = PATH,
+    reply_limit_s: float = 10,
+    kind: PictureKind = PictureKind.FULL,
+    **settings: Any,
 ) -> Fetch:
     pictures = FullPictures(
         *(site.outgoing, site.database, HistorySettings(**settings), lambda _: None),
         reply_limit_s=reply_limit_s,
     )
-    pictures.start("press-1:1", PRESS, path)
-    until(
-        lambda: pictures.state("press-1:1").state is not FetchState.RUNNING, "the end"
-    )
-    return pictures.state("press-1:1")
+    wanted = Wanted("press-1:1", kind)
+    pictures.start(wanted, PRESS, path)
+    until(lambda: pictures.state(wanted).state is not FetchState.RUNNING, "the end")
+    return pictures.state(wanted)
 
 
 def test_picture_is_put_together_and_kept(site: SimSite, line_pc: LinePc) -> None:
@@ -221,4 +230,75 @@ def test_station_that_is_away_is_not_asked(
     answer = post_json(site.app, f"/api/alerts/{event_id}/full-picture", {}).json
     assert answer["state"] == "failed"
     assert reason in answer["reason"]
+    assert line_pc.asked == 0
+
+
+def heat_path(content: bytes) -> str:
+    return f"2026-11-30/top/board-17-{hashlib.sha256(content).hexdigest()[:8]}.png"
+
+
+def test_heat_map_is_fetched_and_kept_beside_the_full_picture(
+    site: SimSite, line_pc: LinePc
+) -> None:
+    assert fetch(site).state is FetchState.DONE
+    line_pc.picture, line_pc.asked = HEAT_MAP, 0
+    ended = fetch(site, heat_path(HEAT_MAP), kind=PictureKind.HEAT_MAP)
+    assert ended == Fetch(FetchState.DONE, len(HEAT_MAP), len(HEAT_MAP))
+    assert line_pc.asked == 1
+    with site.database.read() as connection:
+        full = read_full_picture(connection, "press-1:1")
+        found = read_full_picture(connection, "press-1:1", PictureKind.HEAT_MAP)
+    assert full == (SHA256, PICTURE)
+    assert found == (hashlib.sha256(HEAT_MAP).hexdigest(), HEAT_MAP)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (HEAT_MAP[:-8], "no heat map: it is cut off"),
+        (PICTURE[:5000], "no heat map: it is not a PNG"),
+        (b"<svg onload=alert(1)>", "no heat map: it is not a PNG"),
+        (HEAT_MAP + bytes(1 << 20), "more than any such picture"),
+        (bytes(HEAT_MAP_MAX_BYTES), "no heat map: it is not a PNG"),
+    ],
+)
+def test_hostile_heat_map_is_refused(
+    site: SimSite, line_pc: LinePc, content: bytes, reason: str
+) -> None:
+    line_pc.picture = content
+    ended = fetch(site, heat_path(content), kind=PictureKind.HEAT_MAP)
+    assert ended.state is FetchState.FAILED
+    assert reason in ended.reason
+    assert line_pc.asked <= 2
+    with site.database.read() as connection:
+        found = read_full_picture(connection, "press-1:1", PictureKind.HEAT_MAP)
+    assert found is None
+
+
+def test_page_asks_for_a_heat_map_and_looks(site: SimSite, line_pc: LinePc) -> None:
+    line_pc.picture = HEAT_MAP
+    event_id = add(site, heat_map=heat_path(HEAT_MAP))
+    url = f"/api/alerts/{event_id}/heat-map"
+    page = get(site.app, f"/alerts/{event_id}").body
+    assert b'id="heat-map"' in page
+    assert b'data-heat-map="no"' in page
+    assert get(site.app, url).status == 404
+    post_json(site.app, url, {})
+    until(lambda: get(site.app, f"{url}/state").json["state"] == "done", "the map")
+    answer = get(site.app, url)
+    assert (answer.headers["content-type"], answer.body) == ("image/png", HEAT_MAP)
+    # The full picture is another one, and not here yet.
+    full = f"/api/alerts/{event_id}/full-picture"
+    assert get(site.app, full).status == 404
+    assert get(site.app, f"{full}/state").json["state"] == "none"
+    page = get(site.app, f"/alerts/{event_id}").body
+    assert b'data-heat-map="yes"' in page
+    assert b'data-full="no"' in page
+
+
+def test_alert_of_a_named_class_has_no_heat_map(site: SimSite, line_pc: LinePc) -> None:
+    event_id = add(site)
+    answer = post_json(site.app, f"/api/alerts/{event_id}/heat-map", {})
+    assert answer.status == 409
+    assert b'id="heat-map"' not in get(site.app, f"/alerts/{event_id}").body
     assert line_pc.asked == 0
