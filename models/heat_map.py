@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+UNKNOWN_LABEL = "unknown"  # the class of what no class names
 CELL_PX = 16  # of the input; one cell of ``unknown``
 SIDE_MAX_PX = 512  # of the PNG
 HEAT_MAP_MAX_BYTES = 64 * 1024

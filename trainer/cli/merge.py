@@ -99,6 +99,12 @@ def _print(merge: Merge, *, is_dry: bool) -> None:
             f"{counted(merge.unchecked, 'photo')} left out: only the model drew the "
             "boxes. Judge or correct them, or give --accept-predictions."
         )
+    if merge.unnamed:
+        print_text(
+            f"{counted(merge.unnamed, 'photo')} left out: nobody has named a defect of "
+            "the class unknown. Name it on the dashboard (other class), or in an "
+            "annotation tool, and export again."
+        )
     if merge.unlabelled:
         print_text(f"{counted(merge.unlabelled, 'photo')} left out: without a label")
     if merge.disputed:

@@ -32,6 +32,7 @@ from models.files import (
     require_free,
     write_atomically,
 )
+from models.heat_map import UNKNOWN_LABEL
 from models.label_files import LabelledPicture, coco_text
 from models.photo_provenance import (
     PROVENANCE_MAX_BYTES,
@@ -76,6 +77,7 @@ class Merge:
         known: Photos that the dataset has with the same labels.
         disputed: Photos that the dataset has with other labels.
         unchecked: Photos whose boxes no person has confirmed.
+        unnamed: Photos with a box of the class ``unknown``, which no person has named.
         unlabelled: Photos without a label.
         findings: What is wrong in the export.
         provenance: Where old and new photos come from; None = nothing is known.
@@ -87,6 +89,7 @@ class Merge:
     known: int = 0
     disputed: list[str] = field(default_factory=list)
     unchecked: int = 0
+    unnamed: int = 0
     unlabelled: int = 0
     findings: tuple[Finding, ...] = ()
     provenance: Provenance | None = None
@@ -99,6 +102,7 @@ class Merge:
             "already_there": self.known,
             "disputed": self.disputed,
             "not_checked": self.unchecked,
+            "not_named": self.unnamed,
             "unlabelled": self.unlabelled,
             "labels": list(self.dataset.labels),
             "splits": {n: len(p) for n, p in self.dataset.splits.items()},
@@ -127,7 +131,8 @@ def plan_merge(
     new = open_dataset(export, on_photo, split=options)
     old_origin = _read_provenance(unpacked(dataset))
     origin = _read_provenance(unpacked(export))
-    labels = tuple(dict.fromkeys((*base.labels, *new.labels)))
+    named = [label for label in new.labels if label != UNKNOWN_LABEL]
+    labels = tuple(dict.fromkeys((*base.labels, *named)))
     merge = Merge(replace(base, labels=labels), findings=new.findings)
     merge.unlabelled = len(new.unlabelled)
     old = (*base.photos, *base.unlabelled)
@@ -137,6 +142,8 @@ def plan_merge(
         stated = origin.photos.get(photo.sha256) if origin else None
         if not takes_predictions and _is_unchecked(photo, new.labels, stated):
             merge.unchecked += 1
+        elif UNKNOWN_LABEL not in base.labels and _has_unknown(photo, new.labels):
+            merge.unnamed += 1
         elif (twin := known.get(photo.content)) is not None:
             if _shows_the_same(*twin, photo, new.labels):
                 merge.known += 1
@@ -264,6 +271,10 @@ def _is_unchecked(
         and np.allclose(mine.box_px, corners(box), atol=SAME_BOX_PX)
         for mine, label, box in boxes
     )
+
+
+def _has_unknown(photo: Photo, labels: Sequence[str]) -> bool:
+    return any(labels[label] == UNKNOWN_LABEL for label in photo.labels.tolist())
 
 
 def _shows_the_same(

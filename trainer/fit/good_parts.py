@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from models.detections import Detections
+from models.heat_map import UNKNOWN_LABEL
 from models.manifest import PromiseBasis
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
@@ -30,7 +31,7 @@ from trainer.fit.provenance import (
     this_machine,
 )
 from trainer.fit.recipe import Observer, Outcome
-from trainer.fit.unknown_record import UNKNOWN_LABEL, unknown_record
+from trainer.fit.unknown_record import unknown_record
 from trainer.run import write_run
 from trainer.run_record import RunRecord
 from trainer.unknown.fit import FittedMemory, fit_memory

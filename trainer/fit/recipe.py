@@ -17,6 +17,7 @@ import torch
 
 from models.counted import counted
 from models.detections import Detections
+from models.heat_map import UNKNOWN_LABEL
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.sample import Batch
@@ -78,7 +79,6 @@ from trainer.fit.time_plan import (
     least_work,
 )
 from trainer.fit.unknown_branch import MeasuredModel, require_unknown, with_unknown
-from trainer.fit.unknown_record import UNKNOWN_LABEL
 from trainer.fit.validation import Validator
 from trainer.run import Run, open_run, write_run
 from trainer.run_record import CHECKPOINT_NAME, Ancestor, RunRecord, ScheduleRecord

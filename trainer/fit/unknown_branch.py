@@ -11,6 +11,7 @@ from typing import Protocol
 
 from models.detections import Detections
 from models.errors import ConfigError
+from models.heat_map import UNKNOWN_LABEL
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.detectors.base import TrainableDetector
@@ -19,7 +20,7 @@ from trainer.detectors.zoo import build_detector
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import Recipe, TrainOptions
-from trainer.fit.unknown_record import UNKNOWN_LABEL, unknown_record
+from trainer.fit.unknown_record import unknown_record
 from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import fit_memory, require_enough
 

@@ -10,7 +10,6 @@ from trainer.fit.options import Recipe
 from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import FittedMemory
 
-UNKNOWN_LABEL = "unknown"
 ALIKE = 0.5  # share of the variance that the place explains
 
 

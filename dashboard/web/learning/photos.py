@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from dashboard.history.learning import LearningAlert
 from dashboard.history.reviews import OperatorVerdict
+from models.heat_map import UNKNOWN_LABEL
 from models.label_files import LabelledBox, LabelledPicture
 from models.messages import AlertDetection
 from models.photo_provenance import (
@@ -93,14 +94,23 @@ def _verdict(alerts: Sequence[LearningAlert]) -> PhotoVerdict:
 
 
 def _boxes(alert: LearningAlert, size_px: tuple[int, int]) -> list[LabelledBox]:
-    is_other = alert.verdict == OperatorVerdict.OTHER_CLASS
+    """Return the boxes of an alert, with the class that a person gave.
+
+    Where named defects are beside unknown ones, the class is that of the unknown ones.
+    """
+    found = alert.event.data.detections
+    renamed = {each.label for each in found}
+    if alert.verdict != OperatorVerdict.OTHER_CLASS:
+        renamed = set()
+    elif UNKNOWN_LABEL in renamed:
+        renamed = {UNKNOWN_LABEL}
     return [
         LabelledBox(
-            alert.verdict_label if is_other else each.label,
+            alert.verdict_label if each.label in renamed else each.label,
             _box_px(each, size_px),
             each.score,
         )
-        for each in alert.event.data.detections
+        for each in found
     ]
 
 

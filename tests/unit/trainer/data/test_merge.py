@@ -274,6 +274,31 @@ def test_prediction_that_no_person_confirmed_is_left_out(data: Data) -> None:
     assert everything.added == {"train": 2}
 
 
+def test_defect_that_nobody_has_named_is_left_out(data: Data) -> None:
+    for number, label in enumerate(("unknown", "crack")):
+        name = f"images/{label}.png"
+        data.add(name, 200 + number, PhotoVerdict.DEFECT)
+        data.pictures[number] = boxed(name, label)
+    data.finish()
+    merge = plan_merge(data.export, data.dataset)
+    assert (merge.unnamed, merge.added) == (1, {"train": 1})
+    assert merge.dataset.labels == ("dent", "crack")
+    assert merge.as_json()["not_named"] == 1
+
+
+def test_class_unknown_of_the_dataset_itself_stays(data: Data) -> None:
+    text = (data.dataset / "train.json").read_text()
+    (data.dataset / "train.json").write_text(text.replace('"dent"', '"unknown"'))
+    text = (data.dataset / "val.json").read_text()
+    (data.dataset / "val.json").write_text(text.replace('"dent"', '"unknown"'))
+    data.add("images/a.png", 200, PhotoVerdict.DEFECT)
+    data.pictures[0] = boxed("images/a.png", "unknown")
+    data.finish()
+    merge = plan_merge(data.export, data.dataset)
+    assert (merge.unnamed, merge.added) == (0, {"train": 1})
+    assert merge.dataset.labels == ("unknown",)
+
+
 def test_names_of_the_export_replace_no_photo_of_the_dataset(data: Data) -> None:
     before = (data.dataset / "good" / "0.png").read_bytes()
     data.add("good/0.png", 200, PhotoVerdict.GOOD)

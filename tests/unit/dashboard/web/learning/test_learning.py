@@ -234,6 +234,23 @@ def test_alerts_of_one_frame_are_one_photo_with_the_boxes_of_the_real_ones(
     }
 
 
+@pytest.mark.parametrize("kind", ["coco", "cvat", "label-studio"])
+def test_name_of_an_unknown_defect_is_a_label_beside_the_named_ones(
+    queue: Queue, kind: str
+) -> None:
+    unknown = detection("unknown", 0.7, (160, 120, 320, 240))
+    queue.judge(queue.add(detection("dent"), unknown), OTHER, "new crack")
+    archive = queue.export(kind=kind)
+    [photo] = provenance(archive).photos.values()
+    assert [box.label for box in photo.labelled] == ["dent", "new crack"]
+    assert photo.labelled[1].box_px == (160, 120, 320, 240)
+    [labels] = [n for n in archive.namelist() if n.endswith((".json", ".xml"))][:1]
+    text = archive.read(labels).decode()
+    assert "new crack" in text
+    assert "dent" in text
+    assert '"unknown"' not in text
+
+
 def test_photo_whose_alerts_are_not_all_judged_is_no_good_part(queue: Queue) -> None:
     frame = picture(77)
     one = queue.add(detection("dent"), jpeg=frame)
