@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 # [h, w] scores of the class unknown over a frame; 255 = score 1
-HeatMap = npt.NDArray[np.uint8]
+ScoreMap = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

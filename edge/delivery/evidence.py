@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.frame import HeatMap
+from edge.frame import ScoreMap
 from models.boxes import Boxes
 from models.errors import ConfigError
 from models.files import (
@@ -104,7 +104,7 @@ class EvidenceStore:
         frame: Frame,
         boxes_frame: Boxes,
         name: str,
-        heat_map: HeatMap | None = None,
+        heat_map: ScoreMap | None = None,
     ) -> Evidence:
         """Keep the picture of an alert.
 
@@ -245,7 +245,7 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
     return content.tobytes()
 
 
-def encode_heat_map(heat_map: HeatMap) -> bytes:
+def encode_heat_map(heat_map: ScoreMap) -> bytes:
     """Return a heat map as PNG of at most ``HEAT_MAP_MAX_BYTES``.
 
     Args:

@@ -20,7 +20,7 @@ import numpy as np
 from edge.counters import CameraCounters
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox.outbox import EventKind, Outbox
-from edge.frame import HeatMap
+from edge.frame import ScoreMap
 from edge.rules.alert_message import (
     AlertPictures,
     FrameContext,
@@ -73,7 +73,7 @@ class Decision:
     regions: tuple[str, ...] = ()
     suppressed: tuple[int, ...] = ()
     verdict: VerdictKind | None = None
-    heat_map: HeatMap | None = None
+    heat_map: ScoreMap | None = None
     unknown: int | None = None
 
 

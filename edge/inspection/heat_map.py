@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from edge.frame import HeatMap
+from edge.frame import ScoreMap
 from models.boxes import FloatArray
 from models.heat_map import CELL_PX, SIDE_MAX_PX
 from models.preprocess import Letterbox
@@ -16,7 +16,7 @@ CELL_STEPS = CELL_PX // STEP_PX
 
 def heat_map_of(
     output: FloatArray, unknown: int, letterbox: Letterbox, tiles: Tiles | None
-) -> HeatMap | None:
+) -> ScoreMap | None:
     """Return the scores of ``unknown`` over the frame.
 
     Where tiles overlap, the largest score of a place counts, as for boxes.
@@ -50,7 +50,7 @@ def heat_map_of(
     return _as_grey(canvas[:height, :width])
 
 
-def _as_grey(scores: FloatArray) -> HeatMap:
+def _as_grey(scores: FloatArray) -> ScoreMap:
     """Return scores as 8 bits, and smaller where a side is too long."""
     shrink = SIDE_MAX_PX / max(scores.shape)
     if shrink < 1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.frame import CameraFrame, HeatMap, Pixels
+from edge.frame import CameraFrame, Pixels, ScoreMap
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
 from models.boxes import FloatArray
@@ -68,7 +68,7 @@ class InFlightFrame:
             raise self.fault or PackageError("A frame was decided without an answer.")
         return self.model.decode(self.output, self.letterbox, score_thresholds)
 
-    def heat_map(self, reported: Detections) -> HeatMap | None:
+    def heat_map(self, reported: Detections) -> ScoreMap | None:
         """Return the scores of ``unknown``, where a reported defect is of that class.
 
         Args:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.frame import HeatMap
+from edge.frame import ScoreMap
 from edge.inspection.heat_map import heat_map_of
 from edge.inspection.known_defects import known_defects
 from edge.inspection.proven_mode import proven_mode
@@ -74,7 +74,7 @@ class LoadedModel:
         boxes_frame = letterbox.boxes_to_frame(found.boxes)
         return Detections(boxes_frame, found.scores, found.labels)
 
-    def heat_map(self, output: FloatArray, letterbox: Letterbox) -> HeatMap | None:
+    def heat_map(self, output: FloatArray, letterbox: Letterbox) -> ScoreMap | None:
         """Return the scores of ``unknown`` over one frame; None = there are none.
 
         Args:

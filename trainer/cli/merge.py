@@ -101,8 +101,8 @@ def _print(merge: Merge, *, is_dry: bool) -> None:
         )
     if merge.unnamed:
         print_text(
-            f"{counted(merge.unnamed, 'photo')} left out: nobody has named a defect of "
-            "the class unknown. Name it on the dashboard (other class), or in an "
+            f"{counted(merge.unnamed, 'photo')} left out: no person has named a defect "
+            "of the class unknown. Name it on the dashboard (other class), or in an "
             "annotation tool, and export again."
         )
     if merge.unlabelled:

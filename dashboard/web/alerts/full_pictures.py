@@ -36,6 +36,7 @@ from models.commands import (
     EvidenceCommand,
     EvidencePiece,
 )
+from models.counted import counted
 from models.heat_map import HEAT_MAP_MAX_BYTES, check_heat_map
 from models.topics import StationTopics
 
@@ -186,7 +187,8 @@ class FullPictures:
                 msg = "its pieces do not belong together: it was replaced meanwhile"
                 raise _FailedError(msg)
             if first.size_bytes > _most_bytes(wanted.kind):
-                msg = f"it has {first.size_bytes} bytes, more than any such picture"
+                size = counted(first.size_bytes, "byte")
+                msg = f"it has {size}, more than any such picture"
                 raise _FailedError(msg)
             content += part
             with self._lock:
