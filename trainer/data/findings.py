@@ -70,6 +70,7 @@ class FindingKind(StrEnum):
     SHAPE_MIX = "shape-mix", "Photos of another shape"
     SCALE_MIX = "scale-mix", "Photos of a very different size"
     LOOKS_DEFECTIVE = "looks-defective", "Photos without a label that look defective"
+    MIXED_GOOD = "mixed-good", "Good parts that are unlike the others, or of two kinds"
     FEW_GOOD = "few-good", "Too few good parts"
     ONE_PART = "one-part", "Photos that all show one part"
     SPLITS = "splits", "What is trained on and what is measured on"

@@ -34,6 +34,8 @@ class EvaluatedModel:
     dataset_sha256: str = ""  # photos and labels that it was trained with
     notices: tuple[str, ...] = ()  # what a person should know of the package
     bit_depth: int | None = None  # of the photos that it was trained on, above 8 bits
+    # sentences of a run about the good parts that its class unknown was learned from
+    good_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
         detector,
         record.dataset_sha256,
         bit_depth=record.bit_depth,
+        good_notes=record.unknown.notes if record.unknown else (),
     )
 
 

@@ -31,7 +31,7 @@ from trainer.fit.provenance import (
     this_machine,
 )
 from trainer.fit.recipe import Observer, Outcome
-from trainer.fit.unknown_record import unknown_record
+from trainer.fit.unknown_record import good_scores, unknown_record
 from trainer.run import write_run
 from trainer.run_record import RunRecord
 from trainer.unknown.fit import FittedMemory, fit_memory
@@ -123,7 +123,9 @@ def _record(
         thresholds=thresholds,
         metrics=measure(found, held_out, labels, thresholds, split),
         curve=(),
-        unknown=unknown_record(dataset, fitted, recipe, seconds),
+        unknown=unknown_record(
+            dataset, fitted, recipe, good_scores(held_out, found, 0), seconds
+        ),
         machine=this_machine(),
         git_revision=git_revision(),
         split=dataset.split_assignment.summary(),

@@ -1,28 +1,38 @@
 """What a run records of its class ``unknown``."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.counted import counted
+from models.detections import Detections
 from models.heat_map import CELL_PX
 from models.preprocess import Letterbox
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, Photo
 from trainer.fit.options import Recipe
 from trainer.run_record import UnknownRecord
+from trainer.unknown.describe import ScoredPhoto, least_alike, unusual_notes
 from trainer.unknown.fit import FittedMemory
 
 ALIKE = 0.5  # share of the variance that the place explains
 
 
 def unknown_record(
-    dataset: Dataset, fitted: FittedMemory, recipe: Recipe, seconds: float
+    dataset: Dataset,
+    fitted: FittedMemory,
+    recipe: Recipe,
+    measured: Sequence[ScoredPhoto],
+    seconds: float,
 ) -> UnknownRecord:
     """Return the record of a memory.
 
     Args:
+        measured: Good photos that it was not made of, with their scores.
         seconds: Time that it took to make.
     """
-    rows, inputs = fitted.memory.patches.shape
+    vectors, inputs = fitted.memory.patches.shape
     good = fitted.good
+    rows = [*good.rows, *measured]
     size_px = recipe.input_height_px, recipe.input_width_px
     if recipe.tiles:
         size_px = recipe.tiles.picture_size_px
@@ -30,7 +40,7 @@ def unknown_record(
     width = float(np.median([photo.width_px for photo in good.photos]))
     scale = Letterbox(round(height), round(width), *size_px).scale
     return UnknownRecord(
-        rows=rows,
+        rows=vectors,
         inputs=inputs,
         good_photos=len(good.photos),
         seconds=round(seconds, 1),
@@ -38,10 +48,26 @@ def unknown_record(
         aligned=fitted.description.aligned,
         unusual=tuple(
             (dataset.relative(photo.path), round(score, 4))
-            for photo, score in good.unusual
+            for photo, score in least_alike(rows)
         ),
-        notes=fitted.description.notes,
+        notes=(*unusual_notes(rows), *fitted.description.notes),
     )
+
+
+def good_scores(
+    photos: Sequence[Photo], found: Sequence[Detections], label: int
+) -> list[ScoredPhoto]:
+    """Return the highest score of ``unknown`` on each photo of a good part.
+
+    Args:
+        found: Detections on each photo.
+        label: Number of the class ``unknown``.
+    """
+    return [
+        (photo, float(each.scores[each.labels == label].max(initial=0)))
+        for photo, each in zip(photos, found, strict=True)
+        if photo.is_good
+    ]
 
 
 def unknown_lines(record: UnknownRecord) -> list[str]:

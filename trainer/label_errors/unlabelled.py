@@ -19,6 +19,8 @@ def find_unlabelled_defects(
 ) -> list[Finding]:
     """Return photos without a box on which a model reports something, best first.
 
+    At the end is what a run noted of the same good parts.
+
     Args:
         model: At its own thresholds.
         on_photo: Called after each photo without a box.
@@ -36,7 +38,23 @@ def find_unlabelled_defects(
         if on_photo:
             on_photo()
     found.sort(key=lambda one: -one[0])
-    return [_finding(model, photo, detections) for _, photo, detections in found]
+    notes = _notes_of_good_parts(model, dataset)
+    findings = [_finding(model, photo, detections) for _, photo, detections in found]
+    return findings + notes
+
+
+def _notes_of_good_parts(model: EvaluatedModel, dataset: Dataset) -> list[Finding]:
+    """Return what the run said of these good parts when it learned from them.
+
+    A photo that its memory was made of is in it: run again, nothing is found there.
+    """
+    if model.dataset_sha256 != dataset.sha256:
+        return []
+    fix = "Look at these photos, correct the folder, and train again."
+    return [
+        Finding(Level.WARNING, dataset.root, "good", note, fix, FindingKind.MIXED_GOOD)
+        for note in model.good_notes
+    ]
 
 
 def _finding(model: EvaluatedModel, photo: Photo, detections: Detections) -> Finding:

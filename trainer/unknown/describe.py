@@ -28,6 +28,10 @@ LEAST_OF_A_KIND = 0.1
 ROUNDS = 20  # of k-means; two groups are found in a few
 
 
+ScoredPhoto = tuple[Photo, float]
+"""A photo of a good part, and how unlike the others it is, 0..1."""
+
+
 @dataclass(frozen=True, slots=True)
 class GoodScores:
     """How unlike the other good parts each good photo is."""
@@ -42,10 +46,9 @@ class GoodScores:
         return [self.scale.score(float(distance)) for distance in self.distances]
 
     @property
-    def unusual(self) -> list[tuple[Photo, float]]:
-        """The photos that are the least like the others, with their scores."""
-        rows = zip(self.photos, self.scores, strict=True)
-        return sorted(rows, key=lambda row: -row[1])[:SHOWN]
+    def rows(self) -> list[ScoredPhoto]:
+        """The photos with their scores."""
+        return list(zip(self.photos, self.scores, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,19 @@ class Description:
     notes: tuple[str, ...]  # sentences for a person
 
 
-def describe(patches: Sequence[Tensor], good: GoodScores) -> Description:
-    """Return what the good photos say about themselves.
+def describe(patches: Sequence[Tensor], photos: Sequence[Photo]) -> Description:
+    """Return what the good photos that a memory is made of say about themselves.
 
     Args:
         patches: ``[P, D]`` vectors of each photo.
     """
     means = torch.stack([each.float().mean(dim=0) for each in patches])
-    notes = [*_unusual(good), *_two_kinds(means, good.photos)]
-    return Description(aligned_share(patches), tuple(notes))
+    return Description(aligned_share(patches), tuple(_two_kinds(means, photos)))
+
+
+def least_alike(rows: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
+    """Return the photos that are the least like the others, that one first."""
+    return sorted(rows, key=lambda row: -row[1])[:SHOWN]
 
 
 def aligned_share(patches: Sequence[Tensor]) -> float | None:
@@ -81,9 +88,15 @@ def aligned_share(patches: Sequence[Tensor]) -> float | None:
     return float((1 - within / whole.clamp(min=1e-12)).clamp(0, 1))
 
 
-def _unusual(good: GoodScores) -> list[str]:
-    """Return a sentence where photos are unlike the others."""
-    names = [p.path.name for p, score in good.unusual if score >= UNUSUAL_SCORE]
+def unusual_notes(rows: Sequence[ScoredPhoto]) -> list[str]:
+    """Return a sentence where photos of good parts are unlike the others.
+
+    Args:
+        rows: All good photos; a defect is as likely among those that only measure.
+    """
+    names = [
+        photo.path.name for photo, score in least_alike(rows) if score >= UNUSUAL_SCORE
+    ]
     if not names:
         return []
     count = counted(len(names), "photo")

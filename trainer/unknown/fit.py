@@ -80,7 +80,7 @@ def fit_memory(
     scale = scale_of(distances)
     memory.set_scale(scale)
     good = GoodScores(tuple(chosen), distances, scale)
-    return FittedMemory(memory.eval(), good, describe(patches, good))
+    return FittedMemory(memory.eval(), good, describe(patches, chosen))
 
 
 def require_enough(good: int) -> None:

@@ -12,7 +12,9 @@ from trainer.unknown.describe import (
     GoodScores,
     aligned_share,
     describe,
+    least_alike,
     two_groups,
+    unusual_notes,
 )
 
 NUMBERS = np.random.default_rng(0)
@@ -55,7 +57,7 @@ def test_photos_of_several_sizes_are_not_compared_by_place() -> None:
 
 def test_two_parts_among_the_good_photos_are_named() -> None:
     both = [*patches(12, 0.0), *patches(8, 0.0, shift=3.0)]
-    [note] = describe(both, good([1.0] * 20)).notes
+    [note] = describe(both, [photo(number) for number in range(20)]).notes
     assert "of two kinds (12 like 0.png, 8 like 12.png)" in note
 
 
@@ -66,7 +68,11 @@ def test_one_kind_of_part_is_not_divided() -> None:
 
 
 def test_good_photo_that_is_unlike_the_others_is_offered_for_labelling() -> None:
-    scores = good([1.0] * 19 + [2.0])
-    [note] = describe(patches(20, 0.0), scores).notes
+    rows = good([1.0] * 19 + [2.0]).rows
+    [note] = unusual_notes(rows)
     assert "1 photo of good parts is unlike the others (19.png)" in note
-    assert scores.unusual[0][0].path.name == "19.png"
+    assert least_alike(rows)[0][0].path.name == "19.png"
+
+
+def test_good_photos_that_are_alike_need_no_sentence() -> None:
+    assert unusual_notes(good([1.0] * 20).rows) == []
