@@ -8,6 +8,7 @@
         checkpoint.pt       for --resume
         split.json          which photos are trained on and which are measured on
         report.html         for people; report.json has the same figures
+        suspects/           labels to check, and good photos that are unlike the others
 """
 
 from dataclasses import dataclass

@@ -23,6 +23,7 @@ RECORD_MAX_BYTES = 64 << 20  # a long training has some 200 kB
 WEIGHTS_NAME = "model.safetensors"
 CHECKPOINT_NAME = "checkpoint.pt"
 REPORT_NAME = "report.html"
+HALF = 0.5  # of the photos: a change that is seen on as many counts as seen
 MEMORY_MAX = 1 << 16  # rows of a memory, and numbers of a row
 
 
@@ -113,6 +114,44 @@ class Ancestor(BaseModel):
     )
 
 
+class UnlikePhoto(BaseModel):
+    """A good photo, and the place on it that is the least like the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    photo: str = Field(description="Path in the data set.")
+    sha256: Sha256
+    score: float = Field(ge=0, le=1, description="By a memory without this photo.")
+    box_px: tuple[float, float, float, float] = Field(
+        description="Around the place: x1, y1, x2, y2, pixels of the photo."
+    )
+    held_out: bool = Field(description="Not among those that the memory is made of.")
+
+
+class VisibleSpots(BaseModel):
+    """How often spots of one contrast are seen, drawn on good photos."""
+
+    model_config = ConfigDict(frozen=True)
+
+    contrast: int = Field(
+        ge=1, le=255, description="Grey levels that a spot differs from its place by."
+    )
+    photos: int = Field(ge=1, description="Photos that they were drawn on.")
+    sides_px: tuple[float, ...] = Field(
+        min_length=1, description="Diameters in pixels of the photo, ascending."
+    )
+    seen: tuple[float, ...] = Field(
+        description="Share of the photos on which a spot of each diameter, or a "
+        "smaller one, passes the threshold."
+    )
+
+    @property
+    def smallest_px(self) -> float | None:
+        """Diameter from which on half of the photos report it; None = no such."""
+        pairs = zip(self.sides_px, self.seen, strict=True)
+        return next((side for side, share in pairs if share >= HALF), None)
+
+
 class UnknownRecord(BaseModel):
     """The class ``unknown`` of a run: its memory of good parts, and what it can see."""
 
@@ -124,20 +163,33 @@ class UnknownRecord(BaseModel):
     seconds: float = Field(ge=0, description="Time that it took to make.")
     cell_px: float = Field(
         gt=0,
-        description="Side of a cell in pixels of the photo: what is smaller, and "
-        "faint, is not seen.",
+        description="Side of a cell in pixels of the photo: one vector describes it.",
     )
     aligned: float | None = Field(
         default=None,
         description="Share of the variance of good patches that their place explains, "
         "0..1; null = photos of several sizes, or tiles.",
     )
-    unusual: tuple[tuple[str, float], ...] = Field(
+    scores: tuple[float, ...] = Field(
+        default=(), description="Of these photos, each by a memory without it."
+    )
+    held_out_scores: tuple[float, ...] = Field(
+        default=(), description="Of the good photos that are measured on."
+    )
+    highest: tuple[UnlikePhoto, ...] = Field(
         default=(),
-        description="Good photos that are the least like the others, and their scores.",
+        description="Good photos that are the least like the others, highest first.",
+    )
+    visible: tuple[VisibleSpots, ...] = Field(
+        default=(),
+        description="Which drawn spots are seen, the faintest first; empty = not "
+        "measured.",
+    )
+    sees: tuple[str, ...] = Field(
+        default=(), description="What it can and cannot see, in sentences."
     )
     notes: tuple[str, ...] = Field(
-        default=(), description="What a person should know of the good parts."
+        default=(), description="What a person should check of the good parts."
     )
 
 

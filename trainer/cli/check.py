@@ -12,6 +12,7 @@ from trainer.cli.arguments import add_split_arguments, positive_int, split_optio
 from trainer.cli.output import SHOWN, bit_depth_line, finding_lines, print_json
 from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
+from trainer.data.checks.good_parts import good_parts
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
 from trainer.data.outputs import refuse_inside
@@ -125,6 +126,8 @@ def _counts(report: CheckReport) -> str:
             f"left out: {counted(len(report.dataset.unlabelled), 'photo')}, "
             "unlabelled\n"
         )
+    if good := good_parts(report.dataset):
+        rows.append(f"{good}\n")
     errors, others = len(report.errors), len(report.findings) - len(report.errors)
     rows = [f"{on_one_line(row.rstrip())}\n" for row in rows]
     return "".join(rows) + f"{counted(errors, 'error')}, {counted(others, 'warning')}\n"

@@ -64,6 +64,8 @@ DEPTH_FIX = (
 )
 # Of good parts, to learn from them alone; fewer say nothing of how good parts differ.
 LEAST_GOOD_ALONE = 30
+# Of good parts to train on, for the class unknown beside named ones: two thirds of it.
+LEAST_GOOD_BESIDE = 20
 
 PhotoOrFaults = tuple["Photo | None", list[Finding]]
 OnPhoto = Callable[[int, int], None]  # photos read so far, photos in all

@@ -53,6 +53,16 @@ class DistanceScale:
         """
         return 1 / (1 + math.exp(-(distance - self.centre) / self.width))
 
+    def distance(self, score: float) -> float:
+        """Return the distance of a score above 0; of 1 it is infinite.
+
+        >>> round(DistanceScale(4.0, 1.0).distance(0.5), 2)
+        7.0
+        """
+        if score >= 1:
+            return math.inf
+        return self.centre + self.width * math.log(score / (1 - score))
+
     @property
     def centre(self) -> float:
         """Distance of the score 0.5."""

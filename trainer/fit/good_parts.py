@@ -31,7 +31,7 @@ from trainer.fit.provenance import (
     this_machine,
 )
 from trainer.fit.recipe import Observer, Outcome
-from trainer.fit.unknown_record import good_scores, unknown_record
+from trainer.fit.unknown_record import completed, unknown_record
 from trainer.run import write_run
 from trainer.run_record import RunRecord
 from trainer.unknown.fit import FittedMemory, fit_memory
@@ -76,6 +76,7 @@ def train_on_good_parts(
     record = _record(
         dataset, options, out, recipe, transfer, fitted, (held_out, found), seconds
     )
+    record = completed(record, dataset, model, (held_out, found), recipe)
     return Outcome(write_run(out, record, model), found, held_out)
 
 
@@ -123,9 +124,7 @@ def _record(
         thresholds=thresholds,
         metrics=measure(found, held_out, labels, thresholds, split),
         curve=(),
-        unknown=unknown_record(
-            dataset, fitted, recipe, good_scores(held_out, found, 0), seconds
-        ),
+        unknown=unknown_record(dataset, fitted, recipe, seconds),
         machine=this_machine(),
         git_revision=git_revision(),
         split=dataset.split_assignment.summary(),

@@ -79,6 +79,7 @@ from trainer.fit.time_plan import (
     least_work,
 )
 from trainer.fit.unknown_branch import MeasuredModel, require_unknown, with_unknown
+from trainer.fit.unknown_record import completed
 from trainer.fit.validation import Validator
 from trainer.run import Run, open_run, write_run
 from trainer.run_record import CHECKPOINT_NAME, Ancestor, RunRecord, ScheduleRecord
@@ -504,6 +505,7 @@ def _finish(
         split=dataset.split_assignment.summary(),
         unknown=whole.record,
     )
+    record = completed(record, dataset, model, (photos, found), recipe)
     return Outcome(write_run(out, record, model), found, photos)
 
 

@@ -20,7 +20,7 @@ from trainer.detectors.zoo import build_detector
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import Recipe, TrainOptions
-from trainer.fit.unknown_record import good_scores, unknown_record
+from trainer.fit.unknown_record import unknown_record
 from trainer.run_record import UnknownRecord
 from trainer.unknown.fit import fit_memory, require_enough
 
@@ -93,6 +93,5 @@ def with_unknown(
     found = predict_photos(
         detector, measured, len(labels), on_photo=observer.measuring(len(measured))
     )
-    scored = good_scores(measured, found, len(dataset.labels))
-    record = unknown_record(dataset, fitted, recipe, scored, seconds)
+    record = unknown_record(dataset, fitted, recipe, seconds)
     return MeasuredModel(both, labels, found, record)

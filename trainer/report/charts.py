@@ -9,6 +9,9 @@ import numpy as np
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 14, 46
+BARS = 40  # of a histogram
+LEAST_COUNT = 5  # end of its vertical axis: with fewer the ticks would be fractions
+MARK_COLOR = 4  # of its line
 COLORS = 8  # series colours in report.css; more series repeat them, dashed
 
 
@@ -109,6 +112,67 @@ def line_chart(
         legend([(line.name, line.note) for line in named]) if len(named) > 1 else "",
     ]
     return "".join(parts)
+
+
+def histogram(
+    kinds: Sequence[tuple[str, np.ndarray]],
+    axis: Axis,
+    counted: str,
+    line: tuple[float, str],
+) -> str:
+    """Return stacked bars of how many values lie where, with a legend.
+
+    Args:
+        kinds: Name and ``[N]`` values of each, in the order of their colours.
+        axis: The horizontal one.
+        counted: Name of the vertical axis.
+        line: Value that is marked, and the text beside its line.
+    """
+    edges = np.linspace(0, axis.high, BARS + 1)
+    counts = [np.histogram(np.clip(v, 0, axis.high), edges)[0] for _, v in kinds]
+    highest = float(max(LEAST_COUNT, np.sum(counts, axis=0).max()))
+    y_axis = Axis(counted, highest, percent=False)
+    floor = np.zeros(BARS)
+    bars = []
+    for number, count in enumerate(counts):
+        rows = zip(edges[:-1], edges[1:], floor, floor + count, strict=True)
+        bars += [
+            _bar(number, x_place(axis, left), x_place(axis, right), *sides)
+            for left, right, low, high in rows
+            if high > low
+            for sides in [(_y(y_axis, low), _y(y_axis, high), int(high - low))]
+        ]
+        floor = floor + count
+    value, text = line
+    x = x_place(axis, min(value, axis.high))
+    side, anchor = (-6, "end") if value > axis.high / 2 else (6, "start")
+    label = (
+        f'<text class="name" x="{x + side:.1f}" y="{TOP + 10}" '
+        f'text-anchor="{anchor}">{escape(text)}</text>'
+    )
+    names = [(name, str(len(values))) for name, values in kinds]
+    return "".join(
+        [
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" ',
+            f'aria-label="{escape(f"{counted} over {axis.name}")}">',
+            *_grid(axis, y_axis),
+            *bars,
+            mark(axis, value, text, MARK_COLOR),
+            label,
+            "</svg>",
+            legend(names) if len(names) > 1 else "",
+        ]
+    )
+
+
+def _bar(
+    number: int, left: float, right: float, bottom: float, top: float, count: int
+) -> str:
+    return (
+        f'<rect class="bar {series(number)}" x="{left:.1f}" y="{top:.1f}" '
+        f'width="{right - left:.1f}" height="{bottom - top:.1f}">'
+        f"<title>{count}</title></rect>"
+    )
 
 
 def _numbered(lines: Sequence[LineSeries]) -> Iterator[tuple[int, LineSeries]]:

@@ -12,6 +12,7 @@ from models.files import write_atomically
 from models.shown_text import printable
 from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport
+from trainer.data.checks.good_parts import good_parts
 from trainer.data.dataset import Dataset, Photo, read_photo
 from trainer.data.findings import Corners, Finding, FindingKind, Level
 from trainer.report.markup import document, table
@@ -108,8 +109,11 @@ def _splits(report: CheckReport) -> str:
         count = len(report.dataset.unlabelled)
         rows.append(("unlabelled, left out", f"{count:,}", "", ""))
     quoted = ", ".join(f"\u201c{label}\u201d" for label in report.dataset.labels)
+    good = good_parts(report.dataset)
+    enough = f" {escape(str(good))}." if good else ""
     return (
-        f"<h2>Photos and classes</h2><p>Classes: {escape(printable(quoted))}.</p>"
+        f"<h2>Photos and classes</h2><p>Classes: {escape(printable(quoted))}.{enough}"
+        "</p>"
         f"{table(('split', 'photos', 'without a defect', 'boxes'), rows)}"
     )
 

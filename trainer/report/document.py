@@ -17,7 +17,7 @@ from trainer.report.figures import (
 )
 from trainer.report.operating_point import OperatingCurve, with_intervals
 from trainer.report.sections import WORST_PHOTOS, ReportSubject
-from trainer.run_record import CurvePoint
+from trainer.run_record import CurvePoint, UnknownRecord
 
 SCHEMA_VERSION = 1
 
@@ -93,6 +93,9 @@ class ReportFigures(_Part):
     worst: tuple[PhotoReport, ...]
     alarmed_good: tuple[PhotoReport, ...]
     training: tuple[CurvePoint, ...] = Field(description="Empty for a package.")
+    unknown: UnknownRecord | None = Field(
+        default=None, description="What the class unknown sees; null = all are named."
+    )
     studies: dict[str, dict[str, object]] = Field(
         default_factory=dict, description="Results of further trainings, by name."
     )
@@ -134,6 +137,7 @@ def report_figures(
         worst=tuple(_photo(one) for one in worst),
         alarmed_good=tuple(_photo(one) for one in alarmed_good_photos(subject.matched)),
         training=subject.record.curve if subject.record else (),
+        unknown=subject.record.unknown if subject.record else None,
         studies=dict(studies),
     )
 

@@ -27,6 +27,7 @@ from trainer.report.sections import (
     on_the_line,
     worst,
 )
+from trainer.report.unknown import unknown_section
 from trainer.run_record import RunRecord, unwritable
 
 FIGURES_SUFFIX = ".json"
@@ -126,6 +127,7 @@ def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
         accuracy(subject.metrics),
         by_label(subject),
         by_group(subject.groups),
+        _unknown(subject),
         charts(subject),
         worst(subject),
         alarmed_good(subject),
@@ -134,6 +136,15 @@ def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
     )
     title = f"{escape(subject.title)} - Graftline report"
     return document(title, ["report.css"], "".join(sections))
+
+
+def _unknown(subject: ReportSubject) -> str:
+    """Return the section on the class ``unknown``; empty where all are named."""
+    record = subject.record
+    if record is None or record.unknown is None:
+        return ""
+    threshold = float(subject.scores[-1])
+    return unknown_section(subject.dataset, record.unknown, threshold)
 
 
 def _head(subject: ReportSubject) -> str:

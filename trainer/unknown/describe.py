@@ -11,25 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.boxes import FloatArray
-from models.counted import agreeing, counted
+from models.boxes import Boxes, FloatArray
 from trainer.data.dataset import Photo
-from trainer.data.findings import first_names
 from trainer.detectors.patch_memory import DistanceScale
 
 COMPARED = 50  # photos, to see whether parts lie alike
-SHOWN = 12  # photos that are the least like the others
-# Three spreads above the median: of 1,000 good parts alike about two are there.
-UNUSUAL_SCORE = 0.5
 # Two kinds of photos: each is on average this much nearer to its own kind (silhouette).
 # Kaufman and Rousseeuw 1990: from 0.5 on there is a reasonable structure.
 TWO_KINDS = 0.5
 LEAST_OF_A_KIND = 0.1
 ROUNDS = 20  # of k-means; two groups are found in a few
-
-
-ScoredPhoto = tuple[Photo, float]
-"""A photo of a good part, and how unlike the others it is, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +30,12 @@ class GoodScores:
     photos: tuple[Photo, ...]
     distances: FloatArray  # [N] largest on the photo, to a memory without it
     scale: DistanceScale
+    places: Boxes  # [N, 4] around the most unlike cell, xyxy, pixels of the photo
 
     @property
     def scores(self) -> list[float]:
         """The scores of the photos, 0..1."""
         return [self.scale.score(float(distance)) for distance in self.distances]
-
-    @property
-    def rows(self) -> list[ScoredPhoto]:
-        """The photos with their scores."""
-        return list(zip(self.photos, self.scores, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +47,13 @@ class Description:
 
 
 def describe(patches: Sequence[Tensor], photos: Sequence[Photo]) -> Description:
-    """Return what the good photos that a memory is made of say about themselves.
+    """Return what the good photos say about themselves.
 
     Args:
         patches: ``[P, D]`` vectors of each photo.
     """
     means = torch.stack([each.float().mean(dim=0) for each in patches])
     return Description(aligned_share(patches), tuple(_two_kinds(means, photos)))
-
-
-def least_alike(rows: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
-    """Return the photos that are the least like the others, that one first."""
-    return sorted(rows, key=lambda row: -row[1])[:SHOWN]
 
 
 def aligned_share(patches: Sequence[Tensor]) -> float | None:
@@ -86,26 +68,6 @@ def aligned_share(patches: Sequence[Tensor]) -> float | None:
     whole = shown.flatten(0, 1).var(dim=0, unbiased=False).sum()
     within = shown.var(dim=0, unbiased=True).mean(dim=0).sum()
     return float((1 - within / whole.clamp(min=1e-12)).clamp(0, 1))
-
-
-def unusual_notes(rows: Sequence[ScoredPhoto]) -> list[str]:
-    """Return a sentence where photos of good parts are unlike the others.
-
-    Args:
-        rows: All good photos; a defect is as likely among those that only measure.
-    """
-    names = [
-        photo.path.name for photo, score in least_alike(rows) if score >= UNUSUAL_SCORE
-    ]
-    if not names:
-        return []
-    count = counted(len(names), "photo")
-    are = agreeing(len(names), "is", "are")
-    note = (
-        f"{count} of good parts {are} unlike the others ({first_names(names)}): look "
-        "for an unlabelled defect, label it, or move the photo out of good/."
-    )
-    return [note]
 
 
 def _two_kinds(means: Tensor, photos: Sequence[Photo]) -> list[str]:

@@ -15,15 +15,14 @@ from torch import Tensor
 from models.boxes import FloatArray
 from models.counted import counted
 from models.errors import DatasetError
-from models.preprocess import Frame, letterbox_image, planar
 from models.tiles import Tiles
-from trainer.data.dataset import Photo, read_photo
+from trainer.data.dataset import LEAST_GOOD_BESIDE, Photo
 from trainer.detectors.lite0 import Lite0
 from trainer.detectors.patch_memory import DistanceScale, PatchMemory, patch_features
 from trainer.detectors.yolox import YOLOX
 from trainer.unknown.describe import Description, GoodScores, describe
+from trainer.unknown.inputs import PhotoInputs, feature_maps
 
-LEAST_GOOD = 20  # photos: two thirds of those that learning from them alone takes
 # 192 numbers each of YOLOX-nano, 152 of Lite0: 0.4 MB at most. Their product with the
 # cells of an input is the time of the branch, so that it grows with them.
 ROWS = 512
@@ -66,12 +65,17 @@ def fit_memory(
         tiles: How photos are cut; None = not at all.
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = _sample(photos, MOST_PHOTOS, generator)
-    reader, patches = _PhotoPatches(network, size_px, tiles), []
+    chosen, inputs = (
+        _sample(photos, MOST_PHOTOS, generator),
+        PhotoInputs(size_px, tiles),
+    )
+    network.eval()
+    patches = []
     for photo in chosen:
-        patches.append(reader.of(photo))
+        patches.append(_patches_of(network, photo, inputs))
         on_photo()
-    distances = np.array(_cross_distances(patches, generator), np.float32)
+    of_cells = _cross_distances(patches, generator)
+    distances = np.array([each.max() for each in of_cells], np.float32)
     pool = _pool(patches, generator)
     rows = cover(pool, ROWS, generator)
     memory = PatchMemory(*rows.shape)
@@ -79,7 +83,13 @@ def fit_memory(
     memory.patches = rows - memory.mean
     scale = scale_of(distances)
     memory.set_scale(scale)
-    good = GoodScores(tuple(chosen), distances, scale)
+    places = np.stack(
+        [
+            inputs.place(photo, each, scale.usual)
+            for photo, each in zip(chosen, of_cells, strict=True)
+        ]
+    )
+    good = GoodScores(tuple(chosen), distances, scale, places)
     return FittedMemory(memory.eval(), good, describe(patches, chosen))
 
 
@@ -87,15 +97,16 @@ def require_enough(good: int) -> None:
     """Refuse too few photos of good parts.
 
     Raises:
-        DatasetError: Fewer than ``LEAST_GOOD``.
+        DatasetError: Fewer than ``LEAST_GOOD_BESIDE``.
     """
-    if good < LEAST_GOOD:
+    if good < LEAST_GOOD_BESIDE:
         raise DatasetError(
             f"{counted(good, 'photo')} of good parts: too few to learn the class "
             "unknown.",
-            why=f"How good parts differ from each other takes at least {LEAST_GOOD}.",
-            fix=f"Put {counted(LEAST_GOOD - good, 'more photo')} of other good parts "
-            "into good/.",
+            why="How good parts differ from each other takes at least "
+            f"{LEAST_GOOD_BESIDE}.",
+            fix=f"Put {counted(LEAST_GOOD_BESIDE - good, 'more photo')} of other good "
+            "parts into good/.",
         )
 
 
@@ -133,42 +144,13 @@ def cover(vectors: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return vectors[taken].clone()
 
 
-class _PhotoPatches:
-    """Vectors of the patches of photos."""
-
-    def __init__(
-        self, network: YOLOX | Lite0, size_px: tuple[int, int], tiles: Tiles | None
-    ) -> None:
-        self._network, self._size_px, self._tiles = network.eval(), size_px, tiles
-
-    def of(self, photo: Photo) -> Tensor:
-        """Return ``[P, D]`` float16."""
-        frame = read_photo(photo)
-        device = next(self._network.parameters()).device
-        rows = []
-        for image in self._images(frame):
-            tensor = torch.from_numpy(planar(image)).to(device)
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode():
-                maps = self._network.feature_maps(tensor)
-                features = patch_features(maps)[0].flatten(1).T
-            rows.append(features.half().cpu().clone())
-        return torch.cat(rows)
-
-    def _images(self, frame: Frame) -> list[Frame]:
-        """Return the inputs of a photo: itself, or its tiles."""
-        if self._tiles is None:
-            return [letterbox_image(frame, *self._size_px)[0]]
-        tiles = self._tiles
-        picture, mapping = letterbox_image(frame, *tiles.picture_size_px)
-        height, width = mapping.content_size_px
-        return [
-            np.ascontiguousarray(
-                picture[y : y + tiles.tile_height_px, x : x + tiles.tile_width_px]
-            )
-            for x, y in tiles.corners()
-            if x < width and y < height
-        ]
+def _patches_of(network: YOLOX | Lite0, photo: Photo, inputs: PhotoInputs) -> Tensor:
+    """Return ``[P, D]`` float16, the cells of all inputs in their order."""
+    rows = [
+        patch_features(feature_maps(network, image))[0].flatten(1).T.half().cpu()
+        for image in inputs.images(photo)
+    ]
+    return torch.cat(rows)
 
 
 def _sample(
@@ -191,16 +173,15 @@ def _pool(patches: Sequence[Tensor], generator: torch.Generator) -> Tensor:
 
 def _cross_distances(
     patches: Sequence[Tensor], generator: torch.Generator
-) -> list[float]:
-    """Return each photo's largest distance to a memory of the other folds' photos."""
+) -> list[FloatArray]:
+    """Return the distances of each photo's cells to a memory of other folds' photos."""
     order = torch.randperm(len(patches), generator=generator).tolist()
-    result = [0.0] * len(patches)
+    result: list[FloatArray] = [np.zeros(0, np.float32)] * len(patches)
     for fold in range(FOLDS):
         held_out = order[fold::FOLDS]
         others = [patches[i] for i in order if i not in set(held_out)]
         rows = cover(_pool(others, generator), ROWS, generator)
         for index in held_out:
-            result[index] = float(
-                torch.cdist(patches[index].float(), rows).amin(1).max()
-            )
+            nearest = torch.cdist(patches[index].float(), rows).amin(1)
+            result[index] = nearest.numpy()
     return result

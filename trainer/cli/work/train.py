@@ -24,10 +24,11 @@ from trainer.fit.distributed.torchrun import run_distributed
 from trainer.fit.good_parts import train_on_good_parts
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
-from trainer.fit.unknown_record import unknown_lines
+from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
+from trainer.label_errors.unlike_good import write_unlike_good
 from trainer.report.document import Study
 from trainer.report.page import write_report
-from trainer.run_record import REPORT_NAME
+from trainer.run_record import REPORT_NAME, RunRecord
 
 
 def train(args: argparse.Namespace, dataset: Dataset | None, started_s: float) -> int:
@@ -89,14 +90,14 @@ def _train_on_good_parts(
         outcome = train_on_good_parts(dataset, options, args.out, observer)
     finally:
         observer.close()
-    _write_report(args.out, dataset, outcome, ())
     record = outcome.run.record
+    write_unlike_good(args.out / SUSPECTS, dataset, record)
+    _write_report(args.out, dataset, outcome, ())
     if args.json:
         print_json(record.model_dump(mode="json"))
         return 0
     print_metrics(record.metrics, record.thresholds)
-    for line in unknown_lines(record.unknown) if record.unknown else ():
-        print_text(line)
+    _print_unknown(args.out, record)
     print_text(f"report: {args.out / REPORT_NAME}")
     return 0
 
@@ -108,6 +109,8 @@ def _print_nothing(_: str) -> None:
 def _finish(
     args: argparse.Namespace, options: TrainOptions, dataset: Dataset, outcome: Outcome
 ) -> int:
+    if outcome.run.record.unknown:
+        write_unlike_good(args.out / SUSPECTS, dataset, outcome.run.record)
     _write_report(args.out, dataset, outcome, ())
     studies: list[Study] = []
     for study, changed in run_studies(args, dataset, options, outcome):
@@ -120,12 +123,20 @@ def _finish(
         print_json(record.model_dump(mode="json") | more)
     else:
         print_metrics(record.metrics, record.thresholds)
-        for line in unknown_lines(record.unknown) if record.unknown else ():
-            print_text(line)
+        _print_unknown(args.out, record)
         for line in (line for study in studies for line in study.lines):
             print_text(line)
         print_text(f"report: {args.out / REPORT_NAME}")
     return 0
+
+
+def _print_unknown(out: Path, record: RunRecord) -> None:
+    """Print what ``unknown`` can and cannot see, where the run has this class."""
+    if record.unknown is None:
+        return
+    for sentence in (*record.unknown.sees, *record.unknown.notes):
+        print_text(sentence)
+    print_text(f"good photos to check, with the place to label: {out / SUSPECTS}")
 
 
 def _write_report(

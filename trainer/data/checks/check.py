@@ -7,6 +7,7 @@ from pathlib import Path
 from models.errors import DatasetError
 from models.shown_text import printable
 from trainer.data.checks.boxes import duplicate_boxes, huge_boxes
+from trainer.data.checks.good_parts import good_parts
 from trainer.data.checks.labels import (
     one_sided_labels,
     rare_labels,
@@ -86,6 +87,7 @@ class CheckReport:
                 printable(self.dataset.relative(photo.path))
                 for photo in self.dataset.unlabelled
             ],
+            "unknown": good.as_json() if (good := good_parts(self.dataset)) else None,
             "split": self.dataset.split_assignment.record.model_dump(mode="json"),
             "kinds": {kind.value: len(them) for kind, them in self.by_kind.items()},
             "findings": [finding.as_json() for finding in self.findings],

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 
 from models.errors import DatasetError, PackageError, TrainingError
 from models.package import open_package
 from tests.simulators import resealed
+from tests.simulators.photos import write_good
 from tests.simulators.resealed import make_earlier, reseal
 from tests.simulators.runs import make_run, write_spots
 from trainer.cli.check import add_check_arguments, run_check
@@ -186,3 +188,33 @@ def test_figures_are_printed_where_the_report_cannot_be_written(
     with pytest.raises(TrainingError, match="cannot be written"):
         run_evaluate(args)
     assert "mAP@.33" in capsys.readouterr().out
+
+
+def test_train_on_good_parts_offers_what_is_unlike_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_good(tmp_path / "d", 30)
+    spotted = cv2.imread(str(root / "good/007.png"))
+    spotted[20:40, 20:40] = 250  # a defect without a label
+    cv2.imwrite(str(root / "good/007.png"), spotted)
+    out = tmp_path / "run"
+    args = parse(add_train_arguments, root, "--out", out, "--size", 64)
+    assert run_train(args) == 0
+    printed = capsys.readouterr().out
+    assert "unknown: learned from" in printed
+    assert "1 photo of good parts is unlike the others (good/007.png)" in printed
+    assert "Smallest spot that is reported on half of" in printed
+    assert f"{out}/suspects" in printed
+    rows = json.loads((out / "suspects/suspects.json").read_text())["suspects"]
+    assert rows[0]["photo"] == "good/007.png"
+    x1, y1, x2, y2 = rows[0]["seen"]["box_px"]
+    assert max(x1, y1) < 40
+    assert min(x2, y2) > 20
+    assert "What unknown can and cannot see" in (out / "report.html").read_text()
+    unknown = json.loads((out / "run.json").read_text())["unknown"]
+    assert all(line in printed for line in unknown["sees"] + unknown["notes"])
+    assert run_check(parse(add_check_arguments, root, "--run", out)) == 0
+    printed = capsys.readouterr().out
+    assert "unknown: 30 photos of good parts alone, enough" in printed
+    assert "is unlike the others (good/007.png)" in printed
+    assert unknown["sees"][0] not in printed

@@ -14,8 +14,8 @@ from trainer.detectors.unknown import UnknownDetector
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
 from trainer.fit.unknown_branch import require_unknown
-from trainer.fit.unknown_record import unknown_lines
 from trainer.run import open_run
+from trainer.unknown.visible import CONTRASTS
 
 OPTIONS = TrainOptions(weights="none", size_px=64, epochs=1, batch=4, unknown=True)
 
@@ -40,7 +40,10 @@ def test_run_has_the_named_classes_and_unknown(
     assert isinstance(outcome.run.model, UnknownDetector)
     assert record.unknown is not None
     assert record.unknown.good_photos == 20
-    assert "learned from 20 photos" in unknown_lines(record.unknown)[0]
+    assert "learned from 20 photos" in record.unknown.sees[0]
+    assert len(record.unknown.scores) == len(record.unknown.held_out_scores) == 20
+    assert {photo.held_out for photo in record.unknown.highest} == {True, False}
+    assert [one.contrast for one in record.unknown.visible] == list(CONTRASTS)
     assert record.metrics.overkill is not None
     again = replace(OPTIONS, unknown=False, earlier=tmp_path, weights=str(tmp_path))
     (tmp_path / "next").mkdir()

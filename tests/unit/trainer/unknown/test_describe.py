@@ -7,14 +7,10 @@ import pytest
 import torch
 
 from trainer.data.dataset import Photo
-from trainer.detectors.patch_memory import DistanceScale
 from trainer.unknown.describe import (
-    GoodScores,
     aligned_share,
     describe,
-    least_alike,
     two_groups,
-    unusual_notes,
 )
 
 NUMBERS = np.random.default_rng(0)
@@ -37,12 +33,6 @@ def patches(count: int, place: float, shift: float = 0.0) -> list[torch.Tensor]:
     ]
 
 
-def good(distances: list[float]) -> GoodScores:
-    """Return good photos at these distances."""
-    photos = tuple(photo(i) for i in range(len(distances)))
-    return GoodScores(photos, np.array(distances, np.float32), DistanceScale(1.0, 0.1))
-
-
 def test_place_explains_nearly_all_where_parts_lie_alike() -> None:
     assert aligned_share(patches(10, place=1.0)) == pytest.approx(1, abs=0.05)
 
@@ -57,7 +47,7 @@ def test_photos_of_several_sizes_are_not_compared_by_place() -> None:
 
 def test_two_parts_among_the_good_photos_are_named() -> None:
     both = [*patches(12, 0.0), *patches(8, 0.0, shift=3.0)]
-    [note] = describe(both, [photo(number) for number in range(20)]).notes
+    [note] = describe(both, [photo(i) for i in range(20)]).notes
     assert "of two kinds (12 like 0.png, 8 like 12.png)" in note
 
 
@@ -65,14 +55,3 @@ def test_one_kind_of_part_is_not_divided() -> None:
     means = torch.tensor(NUMBERS.normal(size=(40, 6)))
     assert two_groups(means) is None
     assert two_groups(torch.zeros(5, 3)) is None
-
-
-def test_good_photo_that_is_unlike_the_others_is_offered_for_labelling() -> None:
-    rows = good([1.0] * 19 + [2.0]).rows
-    [note] = unusual_notes(rows)
-    assert "1 photo of good parts is unlike the others (19.png)" in note
-    assert least_alike(rows)[0][0].path.name == "19.png"
-
-
-def test_good_photos_that_are_alike_need_no_sentence() -> None:
-    assert unusual_notes(good([1.0] * 20).rows) == []

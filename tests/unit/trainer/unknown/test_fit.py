@@ -69,6 +69,8 @@ def test_same_photos_and_seed_give_the_same_memory(tmp_path: Path) -> None:
     assert np.array_equal(first.good.distances, second.good.distances)
     assert first.memory.scale.usual == pytest.approx(first.good.scale.usual)
     assert first.description.aligned is not None
+    assert first.good.places.shape == (20, 4)
+    assert (first.good.places[:, :2] < first.good.places[:, 2:]).all()
 
 
 def test_patches_of_tiles_are_those_of_all_tiles(tmp_path: Path) -> None:
