@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 
 from demo.history import HistoryClient
@@ -145,6 +146,7 @@ def test_page_lays_it_over_the_picture_and_the_crop(shop: Shop) -> None:
     x1, y1, x2, y2 = CRACK
     assert x * WIDTH == pytest.approx((x1 + x2) / 2, abs=12)
     assert y * HEIGHT == pytest.approx((y1 + y2) / 2, abs=12)
+    assert Axe().run(page).violations_count == 0
     page.keyboard.press("h")
     expect(page.locator("#canvas .heat")).to_be_hidden()
     expect(page.locator("#heat-legend")).to_be_hidden()

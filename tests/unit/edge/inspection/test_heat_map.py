@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge.inspection.heat_map import STEP_PX, heat_map_of
+from edge.inspection.model import LoadedModel
 from edge.inspection.pipeline import Pipeline
 from models.boxes import FloatArray
 from models.heat_map import CELL_PX, SIDE_MAX_PX
@@ -128,11 +129,40 @@ class UnknownDetector:
         return np.concatenate((scratch, cells), axis=1)
 
 
+class BrokenDetector:
+    """Gives nothing that can be compared with a threshold."""
+
+    input_size_px = (64, 64)
+
+    def infer(self, image: np.ndarray) -> FloatArray:
+        output = UnknownDetector().infer(image)
+        output[0, 0] = np.nan
+        return output
+
+
+class SimTrial:
+    """A trial whose new model fails: the old one is put back."""
+
+    def __init__(self, base: LoadedModel) -> None:
+        self.base = base
+
+    def rescue(self, *_: object) -> LoadedModel:
+        return self.base
+
+    def add_decided(self, *_: object) -> None:
+        pass
+
+
+def model_of(detector: UnknownDetector | BrokenDetector) -> LoadedModel:
+    model = sim_model()
+    model.detector, model.unknown = detector, 1
+    model.requests = open_requests(detector, 1)
+    return model
+
+
 def decisions_of(*marks: bool) -> list[FloatArray | None]:
     """Return the heat map of each frame of a triggered camera."""
-    model = sim_model()
-    model.detector, model.unknown = UnknownDetector(), 1
-    model.requests = open_requests(model.detector, 1)
+    model = model_of(UnknownDetector())
     camera, recorder = SimCamera("top", is_triggered=True), SimRecorder()
     for number, mark in enumerate(marks):
         camera.show(number, defect=mark)
@@ -149,3 +179,17 @@ def test_only_a_frame_with_an_unknown_defect_has_a_heat_map() -> None:
     assert with_map is not None
     assert with_map.shape == (48 // STEP_PX, 64 // STEP_PX)
     assert with_map[4, 8] == with_map.max() == round(0.8 * 255)
+
+
+def test_frame_that_the_old_model_rescues_has_no_heat_map_of_the_new_one() -> None:
+    camera, recorder = SimCamera("top", is_triggered=True), SimRecorder()
+    camera.show(0, defect=True)
+    new, base = model_of(BrokenDetector()), model_of(UnknownDetector())
+    pipeline = Pipeline(new, [sim_channel(camera)], recorder)  # type: ignore[arg-type]
+    pipeline.trial = SimTrial(base)  # type: ignore[assignment]
+    while pipeline.run_once():
+        pass
+    [decision] = recorder.decisions
+    assert decision.detections is not None
+    assert 1 in decision.detections.labels
+    assert decision.heat_map is None
