@@ -126,7 +126,7 @@ def test_defect_among_the_good_parts_is_named(
     else:
         pytest.fail(f"no picture of the part is in {subset}")
     assert main(["train", str(data), "--out", str(run)]) == 0
-    said = "1 photo of good parts is unlike the others (cracked.png)"
+    said = "1 photo of good parts is unlike the others (good/cracked.png)"
     assert said in capsys.readouterr().out
     assert said in open_run(run).record.unknown.notes[0]  # type: ignore[union-attr]
     assert main(["check", str(data), "--run", str(run)]) == 0

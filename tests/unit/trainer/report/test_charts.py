@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from trainer.report.charts import Axis, Band, LineSeries, line_chart
+from trainer.report.charts import Axis, Band, LineSeries, histogram, line_chart
 
 
 def test_chart_stays_inside_its_frame() -> None:
@@ -43,3 +43,17 @@ def test_band_follows_the_upper_bounds_and_returns_along_the_lower_ones() -> Non
     band = Band.between(2, np.array([1, 2]), np.array([[0, 3], [1, 4]]))
     assert band.x.tolist() == [1, 2, 2, 1]
     assert band.y.tolist() == [3, 4, 1, 0]
+
+
+def test_histogram_stacks_the_bars_of_one_place_and_marks_a_value() -> None:
+    kinds = [("old", np.array([0.01, 0.01, 1.0])), ("new", np.array([0.012]))]
+    chart = histogram(kinds, Axis("score", percent=False), "photos", (0.9, "limit"))
+    bars = re.findall(
+        r'class="bar (s\d)" x="([\d.]+)" y="([\d.]+)".*?height="([\d.]+)"', chart
+    )
+    (old, x, top, _), (_, last, _, _), (new, x_new, top_new, height_new) = bars
+    assert (old, new, x) == ("s0", "s1", x_new)
+    assert float(top_new) + float(height_new) == pytest.approx(float(top), abs=0.2)
+    assert float(last) > float(x)  # a value at the end of the axis is in the last bar
+    assert 'text-anchor="end">limit</text>' in chart  # left of its line: there is room
+    assert '<i class="key s1"></i>new <span>1</span>' in chart
