@@ -9,6 +9,7 @@ from models.detections import Detections
 from models.heat_map import CELL_PX, UNKNOWN_LABEL
 from models.preprocess import Letterbox
 from models.shown_text import printable
+from trainer.data.checks.good_parts import place_text
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.findings import first_names
 from trainer.detectors.base import TrainableDetector
@@ -19,7 +20,6 @@ from trainer.unknown.fit import FittedMemory
 from trainer.unknown.inputs import PhotoInputs
 from trainer.unknown.visible import SIDES_PX, measure_spots
 
-ALIKE = 0.5  # share of the variance that the place explains
 SHOWN = 12  # photos that are the least like the others
 # Three spreads above the median: of 1,000 good parts alike about two are there.
 UNUSUAL_SCORE = 0.5
@@ -156,13 +156,8 @@ def sight(record: UnknownRecord) -> Iterator[str]:
     if record.visible:
         yield _visible_sentence(record.visible)
     if record.aligned is not None:
-        alike = "alike in all photos"
-        if record.aligned < ALIKE:
-            alike = "differently from photo to photo"
-        yield (
-            f"The parts lie {alike} (their place explains {record.aligned:.0%} of the "
-            "differences)."
-        )
+        place = place_text(record.aligned)
+        yield f"{place[0].upper()}{place[1:]}."
     yield (
         "Not seen: what is missing where other good parts look like the place without "
         "it, sizes, positions and counts."

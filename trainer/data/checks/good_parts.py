@@ -1,10 +1,26 @@
-"""Whether there are enough photos of good parts for the class ``unknown``."""
+"""Whether photos of good parts are enough for the class ``unknown``, and how they lie.
 
+How they lie is compared on the small grey pictures that near-duplicates are found by.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from models.counted import agreeing, counted
 from models.errors import DatasetError
-from trainer.data.dataset import LEAST_GOOD_ALONE, LEAST_GOOD_BESIDE, Dataset
+from trainer.data.dataset import (
+    LEAST_GOOD_ALONE,
+    LEAST_GOOD_BESIDE,
+    Dataset,
+    Photo,
+)
+from trainer.data.splitting.stratify import sorted_by_hash
+
+ALIKE = 0.5  # share of the variance that the place explains
+COMPARED = 400  # photos, 8 MB of numbers
+FLAT = 1e-6  # spread of a picture without contrast
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +29,8 @@ class GoodParts:
 
     photos: int
     is_alone: bool  # without any labelled defect
+    # share of the variance that the place explains, 0..1; None = not compared
+    aligned: float | None = None
 
     @property
     def needed(self) -> int:
@@ -32,17 +50,24 @@ class GoodParts:
             are = agreeing(self.missing, "is", "are")
             return (
                 f"unknown: {photos} {kind}; {self.missing} more {are} needed to learn "
-                "the class unknown"
+                f"the class unknown{self._place}"
             )
         verb = "train learns" if self.is_alone else "train --unknown learns"
-        return f"unknown: {photos} {kind}, enough: {verb} the class unknown"
+        return (
+            f"unknown: {photos} {kind}, enough: {verb} the class unknown{self._place}"
+        )
 
-    def as_json(self) -> dict[str, int]:
+    @property
+    def _place(self) -> str:
+        return "" if self.aligned is None else f"; {place_text(self.aligned)}"
+
+    def as_json(self) -> dict[str, int | float | None]:
         """Return the numbers as ``check --json`` prints them."""
         return {
             "good_photos": self.photos,
             "needed": self.needed,
             "missing": self.missing,
+            "aligned": self.aligned,
         }
 
 
@@ -58,5 +83,44 @@ def good_parts(dataset: Dataset) -> GoodParts | None:
             photos = dataset.for_training()[0]
         except DatasetError:  # the report has a finding for it
             return None
-    good = sum(photo.is_good for photo in photos)
-    return GoodParts(good, is_alone) if good else None
+    good = [photo for photo in photos if photo.is_good]
+    return GoodParts(len(good), is_alone, aligned_share(good)) if good else None
+
+
+def aligned_share(photos: Sequence[Photo]) -> float | None:
+    """Return the share of the differences of photos that the place explains, 0..1.
+
+    Light and contrast of a whole photo do not count.
+
+    Returns:
+        None for a single photo, and for photos of several sizes.
+    """
+    if len({(photo.width_px, photo.height_px) for photo in photos}) != 1:
+        return None
+    compared = sorted_by_hash(photos)[:COMPARED]
+    if len(compared) < 2:
+        return None
+    rows = np.stack([photo.fingerprint.ravel() for photo in compared]).astype(
+        np.float64
+    )
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= rows.std(axis=1, keepdims=True) + FLAT
+    whole = float(rows.var())
+    if whole < FLAT:
+        return None
+    within = float(rows.var(axis=0, ddof=1).mean())
+    return round(min(1.0, max(0.0, 1 - within / whole)), 4)
+
+
+def place_text(aligned: float) -> str:
+    """Return how parts lie, for a person.
+
+    Args:
+        aligned: Share of the differences that the place explains, 0..1.
+    """
+    alike = "alike in" if aligned >= ALIKE else "differently from"
+    photos = "all photos" if aligned >= ALIKE else "photo to photo"
+    return (
+        f"the parts lie {alike} {photos} (their place explains {aligned:.0%} of the "
+        "differences)"
+    )
