@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.shelves import first_detection, unindexed_label
 from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.received import alerts, detections
 from dashboard.history.tables.reviews import alert_states
@@ -41,6 +42,7 @@ from models.messages import VerdictKind
 
 SCORES_MAX = 5_000  # the newest: enough for a histogram of 20 bins, and 10 ms
 PICTURES_MAX = 1_000  # alerts whose boxes a heat map reads from their JSON: 30 ms
+JUDGED = tuple(each for each in OperatorVerdict if each is not OperatorVerdict.NONE)
 # Moves the edge between two bins by less than a score differs from the next one.
 ROUND_TO_FLOOR = 0.499_999_999
 
@@ -275,10 +277,8 @@ def _alert_conditions(wanted: Selection) -> list[ColumnElement[bool]]:
     """Return what an alert of a selection fulfils, its time first."""
     conditions = conditions_of(wanted)
     if wanted.labels:
-        has_label = select(detections.c.n).where(
-            detections.c.n == alerts.c.n, detections.c.label.in_(wanted.labels)
-        )
-        conditions.append(has_label.exists())
+        has_label = first_detection(unindexed_label().in_(wanted.labels))
+        conditions.append(has_label.is_not(None))
     return conditions
 
 
@@ -293,7 +293,8 @@ def _verdicts(
     rows = connection.execute(
         select(*places, verdict, func.count())
         .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
-        .where(verdict.is_not(None), *conditions)
+        # Not "is not null": the index of verdicts is by their names.
+        .where(verdict.in_([each.value for each in JUDGED]), *conditions)
         .where(_within(wanted.spans, alert_states.c.happened_ms))
         .group_by(*places, verdict)
     )

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import insert
 
 from dashboard.history.alert_search import SCANNED, AlertFilter, AlertSearch, ListKey
+from dashboard.history.analysis import Judged, Selection, judged, judged_by_station
 from dashboard.history.tables.received import alerts, detections
+from dashboard.plant_time import Span
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.history_file import NOW_MS, PRESS, HistoryFile
@@ -75,6 +77,19 @@ def test_page_of_a_long_history_is_there_at_once(
 ) -> None:
     started = time.perf_counter()
     assert get(long_site.app, f"/alerts?{query}").status == 200
+    assert time.perf_counter() - started < LIMIT_S
+
+
+@pytest.mark.parametrize("label", ["scratch", "rare"])
+def test_alerts_of_one_class_are_counted_at_once(
+    long_site: SimSite, label: str
+) -> None:
+    wanted = Selection((Span(0, (COUNT + 1) * 1000),), labels=(label,))
+    started = time.perf_counter()
+    with long_site.database.read() as connection:
+        count = judged(connection, wanted)
+        assert judged_by_station(connection, wanted) == {}
+    assert count == Judged(1 if label == "rare" else COUNT - 1, 0, 0)
     assert time.perf_counter() - started < LIMIT_S
 
 
