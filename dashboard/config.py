@@ -22,7 +22,7 @@ class KeptDays:
         alerts: Alerts with their reviews, losses and conflicts; pictures are not kept
             for longer.
         parts: Verdicts of parts.
-        sums: Sums per minute.
+        sums: Sums per minute and hour.
         operations: States, models and maintenance of line PCs, and changes of alarms.
     """
 
@@ -167,8 +167,8 @@ class HistorySettings(Settings):
         default=730,
         ge=1,
         le=36_500,
-        description="Days for which the sums per minute are kept, from which trends "
-        "are made.",
+        description="Days for which the sums per minute and hour are kept, from "
+        "which trends are made.",
     )
     max_mb: int = Field(
         default=0,

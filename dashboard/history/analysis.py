@@ -1,7 +1,8 @@
 """Counts of defects and parts, for charts and reports.
 
 All charts read the history through the functions of this module. Numbers of defects,
-alerts and parts come from the sums per minute: a selection is of whole minutes. A
+alerts and parts come from the sums per minute and hour: a selection is of whole
+minutes, and its whole hours are read from the sums of hours. A
 defect is a detection of an alert. What people dismissed as a false alarm is not
 counted; where they gave another class, the defects of the alert count as that class.
 """
@@ -18,29 +19,34 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
+    Table,
     and_,
     distinct,
     func,
     literal_column,
     or_,
     select,
+    union_all,
 )
 
+from dashboard.history.buckets import ANY_BUCKETS, ONE_MINUTE, Buckets, whole_hours
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.shelves import first_detection, unindexed_label
 from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.received import alerts, detections
 from dashboard.history.tables.reviews import alert_states
 from dashboard.history.tables.rollups import (
+    HOURS_OF,
     alert_minutes,
     defect_minutes,
     part_minutes,
 )
-from dashboard.plant_time import MS_PER_MINUTE, Span
+from dashboard.plant_time import Span
 from dashboard.statistics.score_drift import BINS
 from models.messages import VerdictKind
 
 SCORES_MAX = 5_000  # the newest: enough for a histogram of 20 bins, and 10 ms
+QUERIES_AT_ONCE = 100  # SQLite takes at most 500 in one statement
 PICTURES_MAX = 1_000  # alerts whose boxes a heat map reads from their JSON: 30 ms
 JUDGED = tuple(each for each in OperatorVerdict if each is not OperatorVerdict.NONE)
 # Moves the edge between two bins by less than a score differs from the next one.
@@ -154,17 +160,15 @@ def defects(
     connection: Connection,
     wanted: Selection,
     by: Sequence[str],
-    step_ms: int = MS_PER_MINUTE,
+    buckets: Buckets = ONE_MINUTE,
 ) -> Counter[GroupKey]:
     """Return the number of defects, without those that people dismissed.
 
     Args:
         by: What to group by: ``site``, ``line``, ``station``, ``camera``, ``label``,
             ``build`` or ``bucket``.
-        step_ms: Width of a bucket, in whole minutes; a bucket is the time divided by
-            it, rounded down.
     """
-    (found,) = defects_by(connection, wanted, [by], step_ms)
+    (found,) = defects_by(connection, wanted, [by], buckets)
     return found
 
 
@@ -172,17 +176,17 @@ def defects_by(
     connection: Connection,
     wanted: Selection,
     groupings: Sequence[Sequence[str]],
-    step_ms: int = MS_PER_MINUTE,
+    buckets: Buckets = ONE_MINUTE,
 ) -> list[Counter[GroupKey]]:
     """Return the number of defects in several groupings, each as ``defects`` does.
 
     Some small answers take less time than one by all names together.
     """
     names = tuple(dict.fromkeys(["label", *(name for by in groupings for name in by)]))
-    corrections = _corrections(connection, wanted, names, step_ms)
+    corrections = _corrections(connection, wanted, names, buckets)
     found = []
     for by in groupings:
-        counts = _summed_up(connection, wanted, by, step_ms, defect_minutes.c.defects)
+        counts = _summed_up(connection, wanted, by, buckets, defect_minutes)
         at = [names.index(name) for name in by]
         for key, count in corrections.items():
             if not wanted.labels or key[0] in wanted.labels:
@@ -195,34 +199,32 @@ def alerts_of(
     connection: Connection,
     wanted: Selection,
     by: Sequence[str],
-    step_ms: int = MS_PER_MINUTE,
+    buckets: Buckets = ONE_MINUTE,
 ) -> Counter[GroupKey]:
     """Return the number of alerts, without those that people dismissed.
 
     Args:
         by: As for ``defects``, without ``label``.
-        step_ms: As for ``defects``.
     """
-    groups = [_group(name, alerts.c.happened_ms, step_ms) for name in by]
+    groups = [_group(name, alerts.c.happened_ms, buckets) for name in by]
     is_false = alert_states.c.verdict == OperatorVerdict.FALSE_ALARM.value
     source: FromClause = alerts.join(alert_states, alert_states.c.n == alerts.c.n)
     # All of them by their own time: each of both has an index of it.
     conditions = [_within(wanted.spans, alert_states.c.happened_ms), is_false]
     if wanted.labels:
-        found = _labelled(connection, wanted, groups)
+        found = _labelled(connection, wanted, by, buckets)
         source = source.join(detections, detections.c.n == alerts.c.n)
         conditions.append(detections.c.label.in_(wanted.labels))
     else:
-        sums = alert_minutes.c.alerts
-        found = _summed_up(connection, wanted, by, step_ms, sums)
+        found = _summed_up(connection, wanted, by, buckets, alert_minutes)
     dismissed = (
         select(*groups, func.count(distinct(alerts.c.n)))
         .select_from(source)
         .where(*conditions, *_placed(wanted))
         .group_by(*groups)
     )
-    for row in connection.execute(dismissed):
-        found[tuple(row[:-1])] -= row[-1]
+    for *key, count in connection.execute(dismissed):
+        found[_counted_in(key, by, buckets)] -= count
     return +found
 
 
@@ -230,7 +232,7 @@ def parts(
     connection: Connection,
     wanted: Selection,
     by: Sequence[str] = (),
-    step_ms: int = MS_PER_MINUTE,
+    buckets: Buckets = ONE_MINUTE,
 ) -> dict[GroupKey, Parts]:
     """Return the number of parts by verdict of the line.
 
@@ -238,11 +240,10 @@ def parts(
 
     Args:
         by: What to group by: ``site``, ``line``, ``station``, ``camera`` or ``bucket``.
-        step_ms: As for ``defects``.
     """
     of_parts = replace(wanted, labels=(), builds=())
     names = (*by, "verdict")
-    counts = _summed_up(connection, of_parts, names, step_ms, part_minutes.c.parts)
+    counts = _summed_up(connection, of_parts, names, buckets, part_minutes)
     found: dict[GroupKey, Parts] = {} if by else {(): Parts()}
     for (*key, verdict), count in counts.items():
         number = int(count)
@@ -257,11 +258,12 @@ def parts(
 
 def judged(connection: Connection, wanted: Selection) -> Judged:
     """Return what people found about the alerts."""
-    everything = select(func.count()).select_from(alerts)
-    conditions = _alert_conditions(wanted)
-    total = connection.scalar(everything.where(*conditions)) or 0
-    counts = _verdicts(connection, wanted, conditions[1:])[()]
-    return Judged(total, counts.real, counts.false)
+    if wanted.labels:
+        found = _labelled(connection, wanted, (), ONE_MINUTE)
+    else:
+        found = _summed_up(connection, wanted, (), ONE_MINUTE, alert_minutes)
+    counts = _verdicts(connection, wanted, _alert_conditions(wanted))[()]
+    return Judged(found[()], counts.real, counts.false)
 
 
 def judged_by_station(
@@ -269,13 +271,13 @@ def judged_by_station(
 ) -> dict[GroupKey, Judged]:
     """Return what people found, by station, where they judged alerts."""
     places = [alerts.c[name] for name in STATION]
-    conditions = _alert_conditions(wanted)[1:]
+    conditions = _alert_conditions(wanted)
     return dict(_verdicts(connection, wanted, conditions, places))
 
 
 def _alert_conditions(wanted: Selection) -> list[ColumnElement[bool]]:
-    """Return what an alert of a selection fulfils, its time first."""
-    conditions = conditions_of(wanted)
+    """Return what an alert of a selection fulfils, without its time."""
+    conditions = _placed(wanted)
     if wanted.labels:
         has_label = first_detection(unindexed_label().in_(wanted.labels))
         conditions.append(has_label.is_not(None))
@@ -384,48 +386,79 @@ def _summed_up(
     connection: Connection,
     wanted: Selection,
     by: Sequence[str],
-    step_ms: int,
-    column: ColumnElement[int],
+    buckets: Buckets,
+    minutes: Table,
 ) -> Counter[GroupKey]:
-    """Return the sum of a column of the sums per minute, grouped.
+    """Return sums, grouped.
 
     Args:
-        column: One of ``alert_minutes``, ``defect_minutes`` or ``part_minutes``.
+        minutes: A table of sums per minute; whole hours are read from the one of hours.
     """
-    table = column.table
-    time = table.c.minute_ms
-    groups = [_group(name, time, step_ms, table) for name in by]
-    conditions = [_within(wanted.spans, time), *_places(wanted, table)]
+    whole, rest = whole_hours(wanted.spans, buckets if "bucket" in by else ANY_BUCKETS)
+    queries = [
+        _sums_of(table, wanted, span, by, buckets)
+        for table, spans in ((HOURS_OF[minutes], whole), (minutes, rest))
+        for span in spans
+    ]
+    found: Counter[GroupKey] = Counter()
+    for first in range(0, len(queries), QUERIES_AT_ONCE):
+        # Not one condition of many spans: no database finds its rows by an index in
+        # all cases.
+        some = queries[first : first + QUERIES_AT_ONCE]
+        query = union_all(*some) if len(some) > 1 else some[0]
+        for *key, count in connection.execute(query):
+            found[_counted_in(key, by, buckets)] += int(count or 0)
+    return +found
+
+
+def _sums_of(
+    table: Table, wanted: Selection, span: Span, by: Sequence[str], buckets: Buckets
+) -> Select[Any]:
+    """Return the query for the sums of one span."""
+    time, *_, count = table.columns
+    groups = [_group(name, time, buckets, table) for name in by]
+    conditions = [_within([span], time), *_places(wanted, table)]
     if wanted.builds:
         conditions.append(table.c.build.in_(wanted.builds))
     if wanted.labels:
         conditions.append(table.c.label.in_(wanted.labels))
-    query = select(*groups, func.sum(column)).where(*conditions).group_by(*groups)
-    found: Counter[GroupKey] = Counter()
-    for row in connection.execute(query):
-        found[tuple(row[:-1])] += int(row[-1] or 0)
-    return +found
+    return select(*groups, func.sum(count)).where(*conditions).group_by(*groups)
 
 
 def _labelled(
-    connection: Connection, wanted: Selection, groups: Sequence[ColumnElement[Any]]
+    connection: Connection, wanted: Selection, by: Sequence[str], buckets: Buckets
 ) -> Counter[GroupKey]:
     """Return the number of alerts with some classes: each alert once."""
     time = detections.c.happened_ms
+    groups = [_group(name, time, buckets) for name in by]
+    source: FromClause = detections
+    # Without a place the index of classes alone has all that is counted.
+    if _names_a_place(wanted) or set(by) - {"bucket"}:
+        source = detections.join(alerts, alerts.c.n == detections.c.n)
     query = (
-        select(*groups, func.count(distinct(alerts.c.n)))
-        .select_from(detections.join(alerts, alerts.c.n == detections.c.n))
+        select(*groups, func.count(distinct(detections.c.n)))
+        .select_from(source)
         .where(_within(wanted.spans, time), *_placed(wanted))
         .where(detections.c.label.in_(wanted.labels))
         .group_by(*groups)
     )
-    return Counter({tuple(row[:-1]): row[-1] for row in connection.execute(query)})
+    found: Counter[GroupKey] = Counter()
+    for *key, count in connection.execute(query):
+        found[_counted_in(key, by, buckets)] += count
+    return found
+
+
+def _counted_in(key: Sequence[Any], names: Sequence[str], buckets: Buckets) -> GroupKey:
+    if "bucket" not in names:
+        return tuple(key)
+    at = list(names).index("bucket")
+    return (*key[:at], buckets.counted_in(int(key[at])), *key[at + 1 :])
 
 
 def _group(
     name: str,
     time: ColumnElement[int],
-    step_ms: int,
+    buckets: Buckets,
     table: FromClause = alerts,
 ) -> ColumnElement[Any]:
     match name:
@@ -435,7 +468,7 @@ def _group(
             return alerts.c.model_build if table is alerts else table.c.build
         case "bucket":
             # A literal: PostgreSQL takes two parameters for two different groups.
-            return time // literal_column(str(int(step_ms)), BigInteger)
+            return time // literal_column(str(int(buckets.ms)), BigInteger)
         case _:
             return table.c[name]
 
@@ -476,11 +509,11 @@ def _placed(wanted: Selection) -> list[ColumnElement[bool]]:
 
 
 def _corrections(
-    connection: Connection, wanted: Selection, names: Sequence[str], step_ms: int
+    connection: Connection, wanted: Selection, names: Sequence[str], buckets: Buckets
 ) -> Counter[GroupKey]:
     """Return what people's verdicts add to and take from the defects of each class."""
     time = alert_states.c.happened_ms
-    groups = [_group(name, time, step_ms) for name in names]
+    groups = [_group(name, time, buckets) for name in names]
     said = [alert_states.c.verdict, alert_states.c.verdict_label]
     changing = (OperatorVerdict.FALSE_ALARM.value, OperatorVerdict.OTHER_CLASS.value)
     query: Select[Any] = (
@@ -493,8 +526,9 @@ def _corrections(
     )
     at = list(names).index("label")
     found: Counter[GroupKey] = Counter()
-    for *key, verdict, label, count in connection.execute(query):
-        found[tuple(key)] -= count
+    for *row, verdict, label, count in connection.execute(query):
+        key = _counted_in(row, names, buckets)
+        found[key] -= count
         if verdict == OperatorVerdict.OTHER_CLASS.value:
             found[*key[:at], label, *key[at + 1 :]] += count
     return found

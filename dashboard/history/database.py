@@ -7,6 +7,7 @@ commit, and ``alerts.n`` grows in the order of the commits.
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -265,11 +266,32 @@ def upsert(table: Table, *changed: str) -> Insert:
 
 
 def add_up_many(
-    connection: Connection, table: Table, count: str, rows: Sequence[ColumnValues]
+    connection: Connection,
+    table: Table,
+    coarser: Table,
+    length: int,
+    rows: Sequence[ColumnValues],
 ) -> None:
-    """Add to the rows of the same primary keys, or insert them; each key comes once."""
-    total = f'"{table.name}"."{count}" + excluded."{count}"'
-    _merge_many(connection, table, {count: total}, rows)
+    """Add to the rows of the same primary keys, or insert them, in two tables.
+
+    Args:
+        table: Its first column is a time, its last one the number that is added up;
+            the others are its key.
+        coarser: The same with whole multiples of ``length`` as its times.
+        rows: What to add to ``table``; each key comes once.
+    """
+    if rows and connection.dialect.name == "postgresql":
+        postgresql.add_up_arrays(connection, table, coarser, length, rows)
+        return
+    sums: Counter[tuple[Any, ...]] = Counter()
+    for time, *key, count in (row.values() for row in rows):
+        sums[(time // length * length, *key)] += count
+    names = [column.name for column in coarser.columns]
+    coarse = [dict(zip(names, (*key, sums[key]), strict=True)) for key in sorted(sums)]
+    for each, added in ((table, rows), (coarser, coarse)):
+        name = each.columns.keys()[-1]
+        total = f'"{each.name}"."{name}" + excluded."{name}"'
+        _merge_many(connection, each, {name: total}, added)
 
 
 def upsert_many(

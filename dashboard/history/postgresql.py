@@ -80,6 +80,8 @@ def _engine(
         # Committed events are acknowledged, and the station then deletes them.
         "synchronous_commit": "on",
         "timezone": "UTC",
+        # To compile a query of many spans takes longer than to run it.
+        "jit": "off",
     }
     arguments = {
         "connect_timeout": CONNECT_LIMIT_S,
@@ -135,12 +137,14 @@ def copy_rows(
 
 
 def next_numbers(connection: Connection, table: Table, count: int) -> list[int]:
-    """Return numbers for the column ``n`` of new rows, ascending."""
-    statement = (
-        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'n'))"  # noqa: S608 - a name of the product
-        " FROM generate_series(1, %s)"
-    )
-    return sorted(connection.exec_driver_sql(statement, (count,)).scalars())
+    """Return numbers for the column ``n`` of new rows, ascending.
+
+    In a writing transaction: its lock keeps others from the same numbers.
+    """
+    name = f"pg_get_serial_sequence('{table.name}', 'n')::regclass"
+    statement = f"SELECT setval({name}, nextval({name}) + %s)"
+    last = connection.exec_driver_sql(statement, (count - 1,)).scalar_one()
+    return list(range(last - count + 1, last + 1))
 
 
 def merge_arrays(
@@ -165,6 +169,50 @@ def merge_arrays(
     )
     values = tuple([row[name] for row in rows] for name in names)
     connection.exec_driver_sql(statement, values)
+
+
+def add_up_arrays(
+    connection: Connection,
+    table: Table,
+    coarser: Table,
+    length: int,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Add rows to the sums of two tables in one statement.
+
+    Args:
+        table: Its first column is a time, its last one the number that is added up;
+            the others are its key.
+        coarser: The same with whole multiples of ``length`` as its times.
+    """
+    names = [f'"{column.name}"' for column in table.columns]
+    coarse = [f'"{column.name}"' for column in coarser.columns]
+    time, *keys, count = names
+    kinds = [each.type.compile(connection.dialect) for each in table.columns]
+    arrays = ", ".join(f"%b::{kind}[]" for kind in kinds)
+    groups = ", ".join([f"{time} / {length} * {length}", *keys])
+    statement = f"""
+        WITH new AS (SELECT * FROM unnest({arrays}) AS new ({", ".join(names)})),
+        added AS (
+            INSERT INTO "{coarser.name}" ({", ".join(coarse)})
+            SELECT {groups}, sum({count})::int8 FROM new GROUP BY {groups}
+            {_adding_up(coarser, coarse)}
+        )
+        INSERT INTO "{table.name}" ({", ".join(names)}) SELECT * FROM new
+        {_adding_up(table, names)}
+        """  # noqa: S608 - names of the product
+    columns = tuple(
+        [*each] for each in zip(*(row.values() for row in rows), strict=True)
+    )
+    connection.exec_driver_sql(statement, columns)
+
+
+def _adding_up(table: Table, names: Sequence[str]) -> str:
+    *keys, count = names
+    return (
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE"
+        f' SET {count} = "{table.name}".{count} + excluded.{count}'
+    )
 
 
 def require_usable(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Table, delete, func, select, tuple_
 from dashboard.config import KeptDays
 from dashboard.history.database import upsert
 from dashboard.history.full_picture_cache import PICTURES_OF, prune_full_pictures
-from dashboard.history.rollups import correct_sums
+from dashboard.history.rollups import correct_sums, hour_of
 from dashboard.history.state_log import prune_operations
 from dashboard.history.tables.alarms import alarm_changes
 from dashboard.history.tables.learning import learning_marks
@@ -35,11 +35,7 @@ from dashboard.history.tables.received import (
     verdicts,
 )
 from dashboard.history.tables.reviews import alert_states, reviews
-from dashboard.history.tables.rollups import (
-    alert_minutes,
-    defect_minutes,
-    part_minutes,
-)
+from dashboard.history.tables.rollups import HOUR, HOURS_OF, MINUTE
 
 MS_PER_DAY = 24 * 3600 * 1000
 PRUNE_CHUNK = 500  # rows per transaction: messages do not wait for retention
@@ -87,13 +83,17 @@ class Retention:
             (losses, kept.alerts),
             (conflicts, kept.alerts),
         ):
-            removed += _prune(connection, table, "received_ms", at_ms, days)
-        for table in (alert_minutes, defect_minutes, part_minutes):
-            removed += _prune(connection, table, "minute_ms", at_ms, kept.sums)
+            oldest_ms = at_ms - days * MS_PER_DAY
+            removed += _prune(connection, table, "received_ms", oldest_ms)
+        # Whole hours: those that are left have all of their minutes.
+        whole_ms = hour_of(at_ms - kept.sums * MS_PER_DAY)
+        for minutes, hours in HOURS_OF.items():
+            removed += _prune(connection, minutes, MINUTE, whole_ms)
+            removed += _prune(connection, hours, HOUR, whole_ms)
         oldest_ms = at_ms - kept.operations * MS_PER_DAY
         removed += prune_operations(connection, oldest_ms, PRUNE_CHUNK)
         for table in (alarm_changes, line_clocks):
-            removed += _prune(connection, table, "at_ms", at_ms, kept.operations)
+            removed += _prune(connection, table, "at_ms", oldest_ms)
         oldest_ms = at_ms - image_days * MS_PER_DAY
         removed += prune_full_pictures(connection, oldest_ms, PRUNE_CHUNK)
         if at_ms > self._clock_ms:
@@ -132,11 +132,8 @@ def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
     return len(rows)
 
 
-def _prune(
-    connection: Connection, table: Table, column: str, at_ms: int, days: int
-) -> int:
+def _prune(connection: Connection, table: Table, column: str, oldest_ms: int) -> int:
     keys = tuple_(*table.primary_key.columns)
-    oldest_ms = at_ms - days * MS_PER_DAY
     old = select(*table.primary_key.columns).where(table.c[column] < oldest_ms)
     done = connection.execute(delete(table).where(keys.in_(old.limit(PRUNE_CHUNK))))
     return done.rowcount

@@ -1,29 +1,39 @@
-"""Adds up alerts, defects and parts per minute, see ``tables.rollups``."""
+"""Adds up alerts, defects and parts by minute and hour, see ``tables.rollups``."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from dashboard.history.database import add_up_many
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.tables.received import alerts
 from dashboard.history.tables.reviews import alert_states
 from dashboard.history.tables.rollups import (
+    HOURS_OF,
     alert_minutes,
     defect_minutes,
     part_minutes,
 )
 from dashboard.messages import Alert, PartVerdict
+from dashboard.plant_time import MS_PER_HOUR
 
 MS_PER_MINUTE = 60_000
+
+SumKey = tuple[Any, ...]  # time first
 
 
 def minute_of(at_ms: int) -> int:
     """Return the start of the minute of a time."""
     return at_ms // MS_PER_MINUTE * MS_PER_MINUTE
+
+
+def hour_of(at_ms: int) -> int:
+    """Return the start of the hour of a time."""
+    return at_ms // MS_PER_HOUR * MS_PER_HOUR
 
 
 def storable_label(label: str) -> str:
@@ -33,11 +43,11 @@ def storable_label(label: str) -> str:
 
 @dataclass(slots=True)
 class Sums:
-    """The sums of one transaction, by the key columns of each table."""
+    """The sums of one transaction, by the key columns of each table per minute."""
 
-    alerts: Counter[tuple[object, ...]] = field(default_factory=Counter)
-    defects: Counter[tuple[object, ...]] = field(default_factory=Counter)
-    parts: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    alerts: Counter[SumKey] = field(default_factory=Counter)
+    defects: Counter[SumKey] = field(default_factory=Counter)
+    parts: Counter[SumKey] = field(default_factory=Counter)
 
     def add_alert(self, record: Alert) -> None:
         """Count a new alert and its defects."""
@@ -56,7 +66,7 @@ class Sums:
         self.parts[(minute_of(record.happened_ms), *place, data.verdict.value)] += 1
 
     def correct(
-        self, key: tuple[object, ...], labels: Sequence[str], right_label: str | None
+        self, key: SumKey, labels: Sequence[str], right_label: str | None
     ) -> None:
         """Count an alert as what people found.
 
@@ -74,9 +84,16 @@ class Sums:
 
     def write(self, connection: Connection) -> None:
         """Add the sums to those of the history."""
-        _write(connection, alert_minutes, self.alerts)
-        _write(connection, defect_minutes, self.defects)
-        _write(connection, part_minutes, self.parts)
+        for table, sums in (
+            (alert_minutes, self.alerts),
+            (defect_minutes, self.defects),
+            (part_minutes, self.parts),
+        ):
+            names = [column.name for column in table.columns]
+            # Sorted: rows of one minute lie beside each other.
+            keys = sorted(sums)
+            rows = [dict(zip(names, (*each, sums[each]), strict=True)) for each in keys]
+            add_up_many(connection, table, HOURS_OF[table], MS_PER_HOUR, rows)
 
 
 def correct_sums(connection: Connection, cursors: Sequence[int]) -> None:
@@ -103,12 +120,3 @@ def correct_sums(connection: Connection, cursors: Sequence[int]) -> None:
             None if is_false else right_label or "",
         )
     sums.write(connection)
-
-
-def _write(
-    connection: Connection, table: Table, sums: Counter[tuple[object, ...]]
-) -> None:
-    names = [column.name for column in table.columns]
-    # Sorted: rows of one minute lie beside each other.
-    rows = [dict(zip(names, (*key, sums[key]), strict=True)) for key in sorted(sums)]
-    add_up_many(connection, table, names[-1], rows)

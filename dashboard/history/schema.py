@@ -7,7 +7,7 @@ is of SQLite only.
 
 import json
 
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, delete, func, inspect, select
 
 from dashboard.history.tables import metadata
 from dashboard.history.tables.received import (
@@ -18,10 +18,12 @@ from dashboard.history.tables.received import (
 )
 from models.errors import ConfigError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 VERSION_KEY = "schema_version"
 # The sums of older events that are not made yet: first and last cursor, as JSON.
 PENDING_KEY = "pending_sums"
+# The sums per hour of older minutes are not made yet: where to continue, in ms.
+PENDING_HOURS_KEY = "pending_hours"
 # The columns are the last ones of their tables.
 FROM_1_TO_2 = (
     "ALTER TABLE streams ADD COLUMN grew_ms INTEGER NOT NULL DEFAULT 0",
@@ -48,7 +50,7 @@ LATER_INDICES = ((verdicts, "verdicts_by_arrival"),)
 def bring_up_to_date(connection: Connection, *, may_migrate: bool = True) -> None:
     """Create what is missing, in the caller's writing transaction.
 
-    The sums of the events of an older version are left to ``backfill.add_sums``.
+    The sums that an older version has not made are left to ``backfill``.
 
     Args:
         may_migrate: Whether a history of an older version is changed, or refused.
@@ -84,13 +86,14 @@ def bring_up_to_date(connection: Connection, *, may_migrate: bool = True) -> Non
     for table, name in LATER_INDICES:
         index = next(each for each in table.indexes if each.name == name)
         index.create(connection, checkfirst=True)
-    if 0 < version < 3:
-        _note_pending_sums(connection)
     if version == SCHEMA_VERSION:
         return
+    if version > 0:
+        _note_pending_sums(connection, version)
     if is_sqlite:
         connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
     else:
+        connection.execute(delete(meta).where(meta.c.key == VERSION_KEY))
         row = {"key": VERSION_KEY, "value": str(SCHEMA_VERSION)}
         connection.execute(meta.insert(), row)
 
@@ -112,7 +115,10 @@ def _stored_version(connection: Connection) -> int:
     return int(connection.execute(stored).scalar() or 0)
 
 
-def _note_pending_sums(connection: Connection) -> None:
+def _note_pending_sums(connection: Connection, version: int) -> None:
+    connection.execute(meta.insert(), {"key": PENDING_HOURS_KEY, "value": "0"})
+    if version >= 3:
+        return
     last_alert = connection.execute(select(func.max(alerts.c.n))).scalar() or 0
     last_verdict = connection.exec_driver_sql("SELECT max(rowid) FROM verdicts")
     pending = {"alerts": [1, last_alert], "verdicts": [1, last_verdict.scalar() or 0]}

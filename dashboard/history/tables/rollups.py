@@ -1,9 +1,12 @@
-"""Sums per minute of what happened, by the time of the event.
+"""Sums per minute and per hour of what happened, by the time of the event.
 
-They are added up in the transaction that stores the events, and outlive them. An event
+They are added up in the transaction that stores the events, and outlive them. The sums
+of an hour are those of its minutes: a month is read from 1/60 of the rows. An event
 that people dismiss stays in them until retention removes the event: who counts without
 dismissed events subtracts those that are there.
 """
+
+from typing import Any
 
 from sqlalchemy import Column, PrimaryKeyConstraint, Table
 
@@ -16,41 +19,39 @@ from dashboard.history.tables.base import (
 )
 
 
-def _minute_and_camera() -> list[Column[int] | Column[str]]:
-    return [integer_column("minute_ms"), *camera_columns()]
+def _sums(name: str, time: str, count: str, *columns: Column[Any]) -> Table:
+    """Return a table of sums by time, camera and some more columns."""
+    return Table(
+        name,
+        metadata,
+        integer_column(time),
+        *camera_columns(),
+        *columns,
+        integer_column(count),
+        PrimaryKeyConstraint(time, *CAMERA, *(each.name for each in columns)),
+        sqlite_with_rowid=False,
+    )
 
 
-def _model() -> list[Column[int] | Column[str]]:
+def _model() -> list[Column[Any]]:
     return [text_column("model"), integer_column("build")]
 
 
-KEY = ("minute_ms", *CAMERA)
-alert_minutes = Table(
-    "alert_minutes",
-    metadata,
-    *_minute_and_camera(),
-    *_model(),
-    integer_column("alerts"),
-    PrimaryKeyConstraint(*KEY, "model", "build"),
-    sqlite_with_rowid=False,
-)
+def _label() -> list[Column[Any]]:
+    return [*_model(), text_column("label")]
+
+
+MINUTE, HOUR = "minute_ms", "hour_ms"
+alert_minutes = _sums("alert_minutes", MINUTE, "alerts", *_model())
+alert_hours = _sums("alert_hours", HOUR, "alerts", *_model())
 # Boxes: an alert with three scratches counts three times.
-defect_minutes = Table(
-    "defect_minutes",
-    metadata,
-    *_minute_and_camera(),
-    *_model(),
-    text_column("label"),
-    integer_column("defects"),
-    PrimaryKeyConstraint(*KEY, "model", "build", "label"),
-    sqlite_with_rowid=False,
-)
-part_minutes = Table(
-    "part_minutes",
-    metadata,
-    *_minute_and_camera(),
-    text_column("verdict"),
-    integer_column("parts"),
-    PrimaryKeyConstraint(*KEY, "verdict"),
-    sqlite_with_rowid=False,
-)
+defect_minutes = _sums("defect_minutes", MINUTE, "defects", *_label())
+defect_hours = _sums("defect_hours", HOUR, "defects", *_label())
+part_minutes = _sums("part_minutes", MINUTE, "parts", text_column("verdict"))
+part_hours = _sums("part_hours", HOUR, "parts", text_column("verdict"))
+HOURS_OF = {
+    alert_minutes: alert_hours,
+    defect_minutes: defect_hours,
+    part_minutes: part_hours,
+}
+"""The sums per hour, by those per minute."""

@@ -197,7 +197,7 @@ def trend_of(
 ) -> Trend:
     """Return the rate over time."""
     sums = [Parts() for _ in groups.spans]
-    counted = parts(connection, wanted, ("bucket",), groups.bucket_ms)
+    counted = parts(connection, wanted, ("bucket",), groups.buckets)
     for (bucket,), found in counted.items():
         index = groups.index_of(int(bucket))
         if index is not None:
@@ -206,7 +206,7 @@ def trend_of(
     is_of_alerts = bool(wanted.labels or wanted.builds)
     if is_of_alerts:
         defective = [0] * len(sums)
-        alerts = alerts_of(connection, wanted, ("bucket",), groups.bucket_ms)
+        alerts = alerts_of(connection, wanted, ("bucket",), groups.buckets)
         for (bucket,), count in alerts.items():
             index = groups.index_of(int(bucket))
             if index is not None:
@@ -244,7 +244,7 @@ def rankings_of(
         tuple(each.span for each in shifts), bucket_of(each.span for each in shifts)
     )
     classes, cameras, buckets = defects_by(
-        connection, wanted, [("label",), CAMERA, ("bucket",)], groups.bucket_ms
+        connection, wanted, [("label",), CAMERA, ("bucket",)], groups.buckets
     )
     by: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for place, count in cameras.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from dashboard.history.buckets import Buckets
 from dashboard.plant_time import MS_PER_HOUR, MS_PER_MINUTE, PlantTime, Span
 
 GROUPS_MAX = 200  # beyond that, a chart and its table are unreadable
@@ -42,10 +43,16 @@ class TimeGroups:
     spans: tuple[Span, ...]
     bucket_ms: int
 
+    @property
+    def buckets(self) -> Buckets:
+        """What queries count by."""
+        edges = {edge for each in self.spans for edge in (each.start_ms, each.end_ms)}
+        return Buckets(self.bucket_ms, sorted(edges))
+
     def index_of(self, bucket: int) -> int | None:
         """Return the group of a bucket; None where it is in none."""
         at_ms = bucket * self.bucket_ms
-        index = bisect_right([each.start_ms for each in self.spans], at_ms) - 1
+        index = bisect_right(self.spans, at_ms, key=lambda each: each.start_ms) - 1
         is_inside = index >= 0 and at_ms < self.spans[index].end_ms
         return index if is_inside else None
 

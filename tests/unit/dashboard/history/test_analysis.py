@@ -16,6 +16,7 @@ from dashboard.history.analysis import (
     scores,
     with_spans,
 )
+from dashboard.history.buckets import Buckets
 from dashboard.history.notes import add_note, note_of
 from dashboard.history.rechecks import Recheck, add_recheck, escapes
 from dashboard.history.reviews import OperatorVerdict
@@ -46,7 +47,7 @@ def count_by(
     data: AnalysisFile, *by: str, wanted: Selection = DAY, step_ms: int = HOUR_MS
 ) -> dict[object, int]:
     with data.database.read() as connection:
-        found = defects(connection, wanted, by, step_ms)
+        found = defects(connection, wanted, by, Buckets(step_ms))
     return {key[0] if len(key) == 1 else key: n for key, n in found.items()}
 
 
@@ -160,7 +161,7 @@ def test_parts_are_counted_by_verdict(data: AnalysisFile) -> None:
     with data.database.read() as connection:
         assert parts(connection, DAY) == {(): Parts(5, 2, 3)}
         hour = START_MS // HOUR_MS
-        assert parts(connection, DAY, ["line", "bucket"], HOUR_MS) == {
+        assert parts(connection, DAY, ["line", "bucket"], Buckets(HOUR_MS)) == {
             ("line-1", hour): Parts(5, 2, 0),
             ("line-2", hour + 1): Parts(0, 0, 3),
         }
@@ -171,7 +172,7 @@ def test_parts_are_counted_by_verdict(data: AnalysisFile) -> None:
 def test_without_parts_all_numbers_are_zero(data: AnalysisFile) -> None:
     with data.database.read() as connection:
         assert parts(connection, DAY) == {(): Parts()}
-        assert parts(connection, DAY, ["bucket"], HOUR_MS) == {}
+        assert parts(connection, DAY, ["bucket"], Buckets(HOUR_MS)) == {}
         assert judged(connection, DAY) == Judged(0, 0, 0)
         assert sum(scores(connection, DAY)) == 0
         assert boxes(connection, DAY) == []

@@ -12,11 +12,7 @@ from dashboard.history import backfill, schema
 from dashboard.history.database import Database
 from dashboard.history.rollups import MS_PER_MINUTE
 from dashboard.history.tables.received import alerts, meta
-from dashboard.history.tables.rollups import (
-    alert_minutes,
-    defect_minutes,
-    part_minutes,
-)
+from dashboard.history.tables.rollups import HOURS_OF
 from models.errors import ConfigError
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history.test_store import verdict_record
@@ -27,7 +23,7 @@ from tests.unit.dashboard.history_file import (
     alert_record,
 )
 
-SUMS = (alert_minutes, defect_minutes, part_minutes)
+SUMS = (*HOURS_OF, *HOURS_OF.values())
 FOUND = (detection("scratch"), detection("dent"), detection("scratch"))
 
 
@@ -88,7 +84,7 @@ def test_sums_of_an_older_history_are_those_of_a_new_one(
 ) -> None:
     monkeypatch.setattr(backfill, "CHUNK", chunk)
     expected = rows(file.database)
-    assert [sum(row[-1] for row in table) for table in expected[1:]] == [7, 21, 3]
+    assert [sum(row[-1] for row in table) for table in expected[1:]] == [7, 21, 3] * 2
     as_version_2(file)
     file.restart()
     assert rows(file.database) == expected
