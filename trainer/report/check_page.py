@@ -109,10 +109,11 @@ def _splits(report: CheckReport) -> str:
         count = len(report.dataset.unlabelled)
         rows.append(("unlabelled, left out", f"{count:,}", "", ""))
     quoted = ", ".join(f"\u201c{label}\u201d" for label in report.dataset.labels)
+    named = printable(quoted) or "none is labelled"
     good = good_parts(report.dataset)
     enough = f" {escape(str(good))}." if good else ""
     return (
-        f"<h2>Photos and classes</h2><p>Classes: {escape(printable(quoted))}.{enough}"
+        f"<h2>Photos and classes</h2><p>Classes: {escape(named)}.{enough}"
         "</p>"
         f"{table(('split', 'photos', 'without a defect', 'boxes'), rows)}"
     )

@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.flawed import write_flawed
-from tests.simulators.photos import write_coco
+from tests.simulators.photos import write_coco, write_good
 from trainer.data.checks.check import check_dataset
 from trainer.data.findings import FindingKind
 from trainer.report.check_page import PHOTOS_OF_A_KIND, write_check_page
@@ -63,3 +63,14 @@ def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(DatasetError, match="cannot be written"):
         write_check_page(tmp_path / "file" / "page.html", report)
+
+
+def test_page_of_good_parts_alone_says_that_unknown_can_be_learned(
+    tmp_path: Path,
+) -> None:
+    page = tmp_path / "page.html"
+    write_check_page(page, check_dataset(write_good(tmp_path / "d", 30)))
+    text = page.read_text("utf-8")
+    assert (
+        "<p>Classes: none is labelled. unknown: 30 photos of good parts alone" in text
+    )
