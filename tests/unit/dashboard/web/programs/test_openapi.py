@@ -120,6 +120,7 @@ def test_every_change_with_a_body_names_its_fields(document: Any) -> None:
     }
     assert without <= {
         "/api/alerts/{event_id}/full-picture",
+        "/api/alerts/{event_id}/heat-map",
         "/api/lines/{site}/{line}/{station}/desired/take-back",
         "/api/shelves/{k}/end",
         "/api/account/tokens/own",
