@@ -56,7 +56,7 @@ def small_box_share(photos: Sequence[Photo]) -> float | None:
         (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(axis=1)
         / max(photo.height_px, photo.width_px)
         for photo in photos
-        if not photo.is_good
+        if len(photo.boxes)
     ]
     if not shares:
         return None

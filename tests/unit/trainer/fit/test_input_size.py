@@ -35,3 +35,12 @@ def test_small_boxes_get_a_larger_input(dataset: Dataset) -> None:
     huge = tuple(replace(p, width_px=4000, height_px=4000) for p in dots)
     assert input_size(huge, None) == (1024, 1024)
     assert input_size(huge, 640) == (640, 640)
+
+
+def test_photos_of_defective_parts_without_boxes_say_nothing_of_their_size(
+    dataset: Dataset,
+) -> None:
+    photo = dataset.splits["train"][0]
+    no_boxes = replace(photo, boxes=photo.boxes[:0], labels=photo.labels[:0])
+    bad = replace(no_boxes, is_bad=True)
+    assert input_size([bad], None) == input_size([no_boxes], None)
