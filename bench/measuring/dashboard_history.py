@@ -17,16 +17,17 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from dashboard.history.database import Database, insert_many
+from dashboard.history.database import Database, add_up_many, insert_many
 from dashboard.history.reviews import OperatorVerdict, Review, ReviewKind, add_review
 from dashboard.history.rollups import MS_PER_MINUTE, minute_of
 from dashboard.history.store import Store
 from dashboard.history.tables import metadata
 from dashboard.history.tables.operations import model_changes
 from dashboard.history.tables.received import meta
-from dashboard.history.tables.rollups import part_minutes
+from dashboard.history.tables.rollups import part_hours, part_minutes
 from dashboard.ingest.writer import BATCH_MESSAGES
 from dashboard.messages import Message, Record, read_message
+from dashboard.plant_time import MS_PER_HOUR
 from models.messages import VerdictKind
 from models.topics import StationTopics
 from tests.simulators.plant import SimCameraPlace
@@ -139,7 +140,8 @@ def store_next(database: Database, extent: Extent, stored: int) -> float:
 
 def copy_history(source: Database, target: Database) -> None:
     """Copy everything into an empty history in PostgreSQL."""
-    with source.read() as reading:
+    # Reading a table takes longer than the pages may read.
+    with source.write() as reading:
         for table in metadata.sorted_tables:
             if table is meta:
                 continue
@@ -171,7 +173,7 @@ def _add_rest(database: Database, extent: Extent) -> None:
         writer.record(place.status())
     for rows in _parts(extent):
         with database.write() as connection:
-            insert_many(connection, part_minutes, rows)
+            add_up_many(connection, part_minutes, part_hours, MS_PER_HOUR, rows)
     with database.write() as connection:
         insert_many(connection, model_changes, _models(extent))
     _judge(database, extent)
