@@ -19,12 +19,15 @@ FUZZ_MINUTES ?= 10
 FUZZ_TIMEOUT_S = $(shell expr $(FUZZ_MINUTES) \* 60 + 360)
 # ONCE=1 makes the demo end by itself, as CI wants it
 ONCE ?=
+# DAY_ONE=1: the demo with photos of good parts alone
+DAY_ONE ?=
 
 env: ## create .venv with every locked package (TORCH=cpu: without CUDA libraries)
 	@PYTHON=$(PYTHON) TORCH=$(TORCH) requirements/make_env.sh
 
-demo: env ## the whole line on this machine, then a page to look at (ONCE=1: ends)
-	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once)
+demo: env ## the whole line on this machine, then a page (ONCE=1: ends; DAY_ONE=1)
+	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once) \
+		$(if $(filter-out 0,$(DAY_ONE)),--day-one)
 
 test: env ## the tests but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh

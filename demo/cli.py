@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from demo.line import DemoLine, Summary
-from demo.settings import DemoLimits, DemoSettings
+from demo.settings import DAY_ONE, DAY_ONE_LIMITS, DemoLimits, DemoSettings
 from models.errors import ExitCode
 
 _DEFAULTS = DemoSettings()
@@ -42,6 +43,12 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"other parts, other photos (default {_DEFAULTS.seed})",
     )
     parser.add_argument(
+        "--day-one",
+        action="store_true",
+        help="with photos of good parts alone: nothing is labelled, and the only class "
+        "is unknown",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print the summary as one JSON"
     )
 
@@ -52,9 +59,12 @@ def run_demo(args: argparse.Namespace) -> int:
     Raises:
         GraftlineError: A step failed, or the figures are outside the limits.
     """
-    settings = DemoSettings(out=args.out, weights=args.weights, seed=args.seed)
+    start, limits = _DEFAULTS, DemoLimits()
+    if args.day_one:
+        start, limits = DAY_ONE, DAY_ONE_LIMITS
+    settings = replace(start, out=args.out, weights=args.weights, seed=args.seed)
     show = _print_on_stderr if args.json else print_line
-    line = DemoLine(settings, DemoLimits(), show)
+    line = DemoLine(settings, limits, show)
     line.run(print_json if args.json else print_tables, keeps_page=not args.once)
     return ExitCode.OK
 

@@ -107,6 +107,7 @@ def test_good_photos_of_two_parts_are_named(
     assert said in note
     assert "plate-" in note
     assert "disc-" in note
+    assert said in (run / "report.html").read_text()
     assert main(["check", str(data), "--run", str(run)]) == 0
     assert said in capsys.readouterr().out
 
@@ -129,6 +130,7 @@ def test_defect_among_the_good_parts_is_named(
     said = "1 photo of good parts is unlike the others (good/cracked.png)"
     assert said in capsys.readouterr().out
     assert said in open_run(run).record.unknown.notes[0]  # type: ignore[union-attr]
+    assert said in (run / "report.html").read_text()
     assert main(["check", str(data), "--run", str(run)]) == 0
     assert said in capsys.readouterr().out
     write_good(tmp_path / "more", 1)

@@ -41,7 +41,7 @@ from models.errors import GraftlineError
 
 settings = DemoSettings(
     out=Path("out"), photos=40, good=40, parts=6, size_px=160, epochs=1,
-    page_port={page_port}, weights={weights!r}, k=1, n=1,
+    page_port={page_port}, weights={weights!r}, k=1, n=1, is_day_one={is_day_one},
 )
 limits = DemoLimits(least_recall=0, most_false_alarms=1)
 try:
@@ -72,11 +72,18 @@ def processes_of(folder: Path) -> list[str]:
 
 @contextmanager
 def small_demo(
-    folder: Path, *, weights: str = "", keeps_page: bool = False
+    folder: Path,
+    *,
+    weights: str = "",
+    keeps_page: bool = False,
+    is_day_one: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the small demo in a folder; it is killed at the end."""
     script = SMALL_DEMO.format(
-        page_port=free_port(), weights=weights, keeps_page=keeps_page
+        page_port=free_port(),
+        weights=weights,
+        keeps_page=keeps_page,
+        is_day_one=is_day_one,
     )
     with (folder / "printed.txt").open("w") as printed:
         process = subprocess.Popen(
@@ -135,6 +142,27 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
     assert [verb for verb in verbs if f"$ graftline {verb} " not in printed] == []
     assert [verb for verb in verbs if verb not in summary["steps"]] == []
     assert summary["seconds"] >= sum(summary["steps"].values()) * 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_demo_of_day_one_has_good_parts_alone_and_the_class_unknown(
+    tmp_path: Path,
+) -> None:
+    with small_demo(tmp_path, is_day_one=True) as demo:
+        code = demo.wait(timeout=250)
+    printed, out = (tmp_path / "printed.txt").read_text(), tmp_path / "out"
+    assert code == 0, printed
+    assert "learns the class unknown from 40 photos of good parts" in printed
+    assert {path.name for path in (out / "day-one").iterdir()} == {"good"}
+    run = json.loads((out / "run" / "run.json").read_text())
+    assert run["labels"] == ["unknown"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["parts"] == 6
+    assert summary["weights"] == "efficientnet-lite0-imagenet"
+    assert summary["alerts_in_history"] == summary["alerts_published"]
+    assert (summary["least_recall"], summary["most_false_alarms"]) == (0, 1)
+    assert "defective parts caught" in printed
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_the_settings() -> None:
         settings.seed,
     )
     assert not args.once
+    assert not args.day_one
     assert not args.json
 
 

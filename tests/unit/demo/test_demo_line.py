@@ -1,6 +1,7 @@
 """The limits of the demo, and the configurations that it writes."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 
 from dashboard.config import DashboardSettings
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
-from demo.line import find_faults
-from demo.settings import DemoLimits, DemoSettings
+from demo.line import find_faults, train_arguments
+from demo.settings import DAY_ONE, DAY_ONE_LIMITS, DemoLimits, DemoSettings
 from edge.config.station import load_edge_config
 from models.config import load_config
 from models.errors import DeliveryError, GraftlineError, TrainingError
@@ -71,7 +72,35 @@ def test_written_configurations_are_valid(
     assert (page.broker.port, page.server.port) == (1999, 9000)
 
 
+def test_border_of_the_picture_is_not_inspected_on_day_one(tmp_path: Path) -> None:
+    first_day = replace(DAY_ONE, out=tmp_path)
+    (camera,) = load_edge_config(write_edge_config(first_day, 1999)).camera
+    (region,) = camera.region
+    corners = [number for corner in region.polygon for number in corner]
+    assert 0 < min(corners) < max(corners) < 1
+
+
 def test_configuration_of_the_daemon_does_not_name_the_truth(tmp_path: Path) -> None:
     path = write_edge_config(DemoSettings(out=tmp_path), 1999)
     assert "truth" not in path.read_text()
     assert tomllib.loads(path.read_text())["camera"][0]["source"].endswith("line.mp4")
+
+
+def test_nothing_is_trained_for_epochs_on_day_one() -> None:
+    assert "--epochs" in train_arguments(DemoSettings(), "data", "run")
+    first_day = train_arguments(DAY_ONE, "photos", "run")
+    assert "--epochs" not in first_day
+    assert first_day[-2] == "--max-overkill"
+    assert first_day[:3] == ("photos", "--out", "run")
+
+
+def test_day_one_has_its_own_bar() -> None:
+    summary = {
+        **WORKING,
+        "recall_of_defective_parts": DAY_ONE_LIMITS.least_recall,
+        "false_alarm_share": DAY_ONE_LIMITS.most_false_alarms,
+    }
+    assert find_faults(summary, DAY_ONE_LIMITS) == []
+    fewer = {"recall_of_defective_parts": DAY_ONE_LIMITS.least_recall - 0.01}
+    [fault] = find_faults(summary | fewer, DAY_ONE_LIMITS)
+    assert "of the defective parts were caught" in str(fault)
