@@ -82,6 +82,6 @@ DAY_ONE = DemoSettings(
 DAY_ONE_LIMITS = DemoLimits(least_recall=0.2, most_false_alarms=0.5)
 """Its own bar, worse than each of three measured seeds: see docs/benchmarks.md.
 
-The drawn parts differ in colour, turn, print and shine, which hides small defects. The
-false alarms show scuffs of the empty belt: no photo of a good part shows them.
+The drawn parts differ in colour, turn, print and shine, which hides small defects, and
+no photo shows the empty belt.
 """
