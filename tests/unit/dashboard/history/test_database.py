@@ -252,3 +252,15 @@ def test_database_of_another_encoding_is_refused(
     )
     with pytest.raises(ConfigError, match="encoding of the database is LATIN1"):
         Database(login)
+
+
+def test_every_page_is_planned_for_its_own_filter(
+    emptied_postgresql: PostgresqlLogin,
+) -> None:
+    """One plan for all filters read the whole history for the last 30 days."""
+    with Database(emptied_postgresql) as database:
+        with database.read() as connection:
+            reading = connection.exec_driver_sql("SHOW plan_cache_mode").scalar()
+        with database.write() as connection:
+            writing = connection.exec_driver_sql("SHOW plan_cache_mode").scalar()
+    assert (reading, writing) == ("force_custom_plan", "auto")

@@ -85,7 +85,7 @@ function rateOptions(size) {
     },
     axes: [
       { ...axis, grid: { show: false }, size: 1.8 * rem, space: 4.4 * rem, values: (_, ticks) => ticks.map(clock) },
-      { ...axis, size: 2.6 * rem, space: 2.2 * rem, values: (_, ticks) => ticks.map(atMostTwoDigits) },
+      { ...axis, size: (_, texts) => widthOf(texts) * rem, space: 2.2 * rem, values: (_, ticks) => ticks.map(atMostTwoDigits) },
     ],
     series: [
       {},
@@ -106,6 +106,12 @@ function rateOptions(size) {
       ],
     },
   };
+}
+
+/** Width of the texts beside an axis in rem, so that the longest is whole. */
+function widthOf(texts) {
+  const longest = Math.max(0, ...(texts ?? []).map((each) => each?.length ?? 0));
+  return Math.max(2.6, 1.2 + 0.5 * longest);
 }
 
 function showPareto({ classes, other, total }) {
