@@ -182,7 +182,7 @@ def test_demo_that_is_terminated_stops_its_step(tmp_path: Path) -> None:
     with small_demo(tmp_path) as demo:
         log = tmp_path / "out" / "logs" / "synth.log"
         until(log.exists, limit_s=60)
-        assert len(processes_of(tmp_path)) >= 2
+        until(lambda: len(processes_of(tmp_path)) >= 2, "the step is at work")
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(timeout=40) == 130
     assert processes_of(tmp_path) == []

@@ -180,7 +180,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
             (folder / "export.zip").write_bytes(answer.read())
         merge = ("merge", "export.zip", "data", "--out", "data-2", "--json")
         merged = run(*merge).json
-        again = ("--from", "first", "--out", "second", "--epochs", 12)
+        again = ("--from", "first", "--out", "second", "--epochs", 24)
         run("train", "data-2", *again, *SMALL, "--json")
         put_in_force("second")
         after = work("tuesday", 2)
