@@ -57,7 +57,7 @@ function options(size, data, name) {
   const limit = { stroke: colour("--warn"), width: 1.4, dash: [5, 4], points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
   return {
     ...size,
-    padding: [10, 16, 0, 0],
+    padding: [10, 1.8 * rem, 0, 0], // half of the last time
     legend: { show: false },
     tzDate: (s) => uPlot.tzDate(new Date(s * 1000), data.zone),
     cursor: { y: false, sync: { key: "rates" }, drag: { x: true, y: false, setScale: false } },
