@@ -4,6 +4,7 @@ An event is in the history when its row is committed, and acknowledged only then
 alert that announces a picture is complete when the picture is there too.
 """
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -29,6 +30,7 @@ from models.topics import parse_topic
 
 COMMIT_MESSAGES = 100
 ACKNOWLEDGED_AT_ONCE = 100
+SUBSCRIPTION_LIMIT_S = 5  # a broker may also refuse it, or be frozen
 LAYOUTS = {"alert": AlertEvent, "verdict": VerdictEvent, "loss": LossEvent}
 
 
@@ -68,7 +70,7 @@ class SimCollector:
         self._topics: dict[str, str] = {}
         self._to_ack: dict[str, dict[int, str]] = {}
         self._messages = 0
-        self._stop = threading.Event()
+        self._stop, self._is_subscribed = threading.Event(), threading.Event()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id="collector",
@@ -77,6 +79,7 @@ class SimCollector:
         )
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
@@ -91,10 +94,21 @@ class SimCollector:
         self._thread.join(timeout=10)
         self._client.disconnect()
         self._client.loop(0.1)
+        # Without them the client is in no cycle: it ends here, and closes its sockets.
+        self._client.on_connect = self._client.on_subscribe = None
+        self._client.on_message = None
         self._db.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        """Connect; where a broker is there, wait for the subscription.
+
+        The broker drops what is published before: no collector has asked for it yet.
+        """
+        self.start()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            self._is_subscribed.wait(SUBSCRIPTION_LIMIT_S)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -162,6 +176,9 @@ class SimCollector:
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
         client.subscribe("graftline/#", qos=1)
+
+    def _on_subscribe(self, *_: object) -> None:
+        self._is_subscribed.set()
 
     def _on_message(
         self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage
