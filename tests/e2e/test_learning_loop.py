@@ -2,8 +2,7 @@
 
 At its end there are fewer false alarms. Made-up parts of 128 x 96 pixels: a bright
 square is a defect, a bright disc is none. The first model has never seen a disc. What
-is proven is that every step takes what the one before it leaves; one thread, because
-small nets gain nothing from more.
+is proven is that every step takes what the one before it leaves.
 """
 
 import json
@@ -24,12 +23,9 @@ from dashboard.history.reviews import (
     add_review,
 )
 from dashboard.status import now_ms
-from demo.history import HistoryClient
 from models.photo_provenance import Provenance
 from models.preprocess import Frame
-from tests.command import Answer, graftline
-from tests.simulators.broker import Broker
-from tests.simulators.dashboard_process import DashboardProcess
+from tests.simulators.small_line import shown_kind, small_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -37,26 +33,6 @@ WIDTH, HEIGHT = 128, 96
 TRAIN, VAL, GOOD = 16, 8, 12
 DEFECTS, DISCS = 8, 20
 SMALL = ("--size", 128, "--batch", 4, "--learning-rate", 4e-3)
-STEP_LIMIT_S = 400
-
-EDGE_TOML = """\
-[station]
-site = "works"
-line = "line-1"
-station = "press-1"
-[model]
-slot = "line-pc"
-[broker]
-port = {port}
-collector_ack = "required"
-[outbox]
-path = "outbox.sqlite3"
-[evidence]
-folder = "evidence"
-[[camera]]
-name = "top"
-source = "folder:{camera}"
-"""
 
 
 @dataclass(frozen=True)
@@ -144,63 +120,27 @@ def judge(history: Path, alerts: list[dict[str, Any]]) -> None:
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     folder = tmp_path_factory.mktemp("loop")
     write_dataset(folder / "data")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Broker(make(folder / "broker")) as broker,
-        DashboardProcess(make(folder / "dashboard"), broker.port) as dashboard,
-    ):
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            patch.setenv(name, "1")
-        patch.setenv("GRAFTLINE_CACHE", str(folder / "cache"))
-        dashboard.wait_connected()
-        client = HistoryClient(dashboard.port, dashboard.token)
-
-        def run(*arguments: object) -> Answer:
-            answer = graftline(*arguments, cwd=folder, timeout_s=STEP_LIMIT_S)
-            assert answer.code == 0, answer.errors
-            return answer
-
-        def put_in_force(model: str) -> None:
-            run("pack", model, "--out", f"{model}-package", "--no-int8", "--json")
-            run("flash", f"{model}-package", "local:line-pc", "--json")
-
-        def work(camera: str, seed: int) -> list[dict[str, Any]]:
-            show_parts(folder / camera, seed)
-            text = EDGE_TOML.format(port=broker.port, camera=camera)
-            (folder / "edge.toml").write_text(text)
-            known = {alert["id"] for alert in client.rows()}
-            run("run", "--config", "edge.toml", "--exit-at-end", "--json")
-            return [alert for alert in client.rows() if alert["id"] not in known]
-
-        run("train", "data", "--out", "first", "--epochs", 12, *SMALL, "--json")
-        put_in_force("first")
-        before = work("monday", 1)
+    with small_line(folder) as line:
+        train = ("train", *SMALL, "--json")
+        line.run(*train, "data", "--out", "first", "--epochs", 12)
+        line.put_in_force("first")
+        show_parts(folder / "monday", 1)
+        before = line.inspect("monday")
         judge(folder / "dashboard" / "history.sqlite3", before)
-        with dashboard.open("/learning/export.zip?format=coco") as answer:
-            (folder / "export.zip").write_bytes(answer.read())
-        merge = ("merge", "export.zip", "data", "--out", "data-2", "--json")
-        merged = run(*merge).json
+        merged = line.merge_judged("data", "data-2")
         again = ("--from", "first", "--out", "second", "--epochs", 24)
-        run("train", "data-2", *again, *SMALL, "--json")
-        put_in_force("second")
-        after = work("tuesday", 2)
+        line.run(*train, "data-2", *again)
+        line.put_in_force("second")
+        show_parts(folder / "tuesday", 2)
+        after = line.inspect("tuesday")
     text = (folder / "data-2" / "provenance.json").read_text("utf-8")
     return Loop(
         folder,
-        Day(count_kinds(before)),
-        Day(count_kinds(after)),
+        Day(Counter(map(shown_kind, before))),
+        Day(Counter(map(shown_kind, after))),
         merged,
         Provenance.model_validate_json(text),
     )
-
-
-def make(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-def count_kinds(alerts: list[dict[str, Any]]) -> Counter[str]:
-    return Counter(str(alert["part_id"]).rpartition("-")[2] for alert in alerts)
 
 
 def test_model_that_learned_from_verdicts_raises_fewer_false_alarms(loop: Loop) -> None:

@@ -17,11 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
-from demo.history import HistoryClient
 from models.preprocess import Frame
-from tests.command import Answer, graftline
-from tests.simulators.broker import Broker
 from tests.simulators.dashboard_process import DashboardProcess
+from tests.simulators.small_line import shown_kind, small_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,26 +30,6 @@ SECOND_DAY = {"crack": 10, "stain": 14, "chip": 10, "good": 30}
 SMALL = ("--size", SIDE)
 # The backbone stays: trained on two kinds of defect, it would hide the third one.
 NAMED = ("--epochs", 30, "--batch", 4, "--learning-rate", 4e-3, "--freeze", "trunk")
-STEP_LIMIT_S = 400
-
-EDGE_TOML = """\
-[station]
-site = "works"
-line = "line-1"
-station = "press-1"
-[model]
-slot = "{slot}"
-[broker]
-port = {port}
-collector_ack = "required"
-[outbox]
-path = "outbox.sqlite3"
-[evidence]
-folder = "evidence"
-[[camera]]
-name = "top"
-source = "folder:{camera}"
-"""
 
 
 @dataclass(frozen=True)
@@ -115,14 +93,10 @@ def show_parts(folder: Path, kinds: dict[str, int], seed: int) -> None:
         )
 
 
-def kind_of(alert: dict[str, Any]) -> str:
-    return str(alert["part_id"]).rpartition("-")[2]
-
-
 def name_alerts(dashboard: DashboardProcess, alerts: list[dict[str, Any]]) -> None:
     """Judge every alert over the dashboard, as a person does who sees the part."""
-    for kind in {kind_of(alert) for alert in alerts}:
-        ids = [alert["id"] for alert in alerts if kind_of(alert) == kind]
+    for kind in {shown_kind(alert) for alert in alerts}:
+        ids = [alert["id"] for alert in alerts if shown_kind(alert) == kind]
         verdict: dict[str, object] = {"verdict": "false-alarm"}
         if kind != "good":
             verdict = {"verdict": "other-class", "label": kind}
@@ -142,43 +116,20 @@ def second_day(folder: Path, seed: int) -> SecondDay:
     show_parts(folder / "day-one" / "good", {"good": GOOD}, 10 * seed)
     show_parts(folder / "monday", FIRST_DAY, 10 * seed + 1)
     show_parts(folder / "tuesday", SECOND_DAY, 10 * seed + 2)
-    for name in ("broker", "dashboard"):
-        (folder / name).mkdir()
-    with (
-        Broker(folder / "broker") as broker,
-        DashboardProcess(folder / "dashboard", broker.port) as dashboard,
-    ):
-        dashboard.wait_connected()
-        client = HistoryClient(dashboard.port, dashboard.token)
-
-        def run(*arguments: object) -> Answer:
-            answer = graftline(*arguments, cwd=folder, timeout_s=STEP_LIMIT_S)
-            assert answer.code == 0, answer.errors
-            return answer
+    with small_line(folder) as line:
 
         def make(model: str, data: str, *options: object) -> None:
-            run("train", data, "--out", model, *SMALL, *options, "--json")
-            run("pack", model, "--out", f"{model}-package", "--no-int8", "--json")
-            run("flash", f"{model}-package", f"local:{model}-pc", "--json")
-
-        def work(model: str, camera: str) -> list[dict[str, Any]]:
-            text = EDGE_TOML.format(slot=f"{model}-pc", port=broker.port, camera=camera)
-            (folder / "edge.toml").write_text(text)
-            known = {alert["id"] for alert in client.rows()}
-            run("run", "--config", "edge.toml", "--exit-at-end", "--json")
-            return [alert for alert in client.rows() if alert["id"] not in known]
+            line.run("train", data, "--out", model, *SMALL, *options, "--json")
+            line.put_in_force(model, f"{model}-pc")
 
         make("unknown", "day-one")
-        first = work("unknown", "monday")
-        name_alerts(dashboard, first)
-        with dashboard.open("/learning/export.zip?format=coco") as answer:
-            (folder / "export.zip").write_bytes(answer.read())
-        merge = ("merge", "export.zip", "day-one", "--out", "day-two", "--json")
-        labels = run(*merge).json["labels"]
+        first = line.inspect("monday", "unknown-pc")
+        name_alerts(line.dashboard, first)
+        labels = line.merge_judged("day-one", "day-two")["labels"]
         make("named", "day-two", *NAMED)
         make("both", "day-two", *NAMED, "--unknown")
         models = ("unknown", "named", "both")
-        alerts = [count_parts(work(model, "tuesday")) for model in models]
+        alerts = [count_parts(line.inspect("tuesday", f"{m}-pc")) for m in models]
     return SecondDay(count_parts(first), labels, *alerts)
 
 
@@ -190,12 +141,7 @@ def count_parts(alerts: list[dict[str, Any]]) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> SecondDay:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            patch.setenv(name, "1")
-        folder = tmp_path_factory.mktemp("days")
-        patch.setenv("GRAFTLINE_CACHE", str(folder / "cache"))
-        return second_day(folder, 0)
+    return second_day(tmp_path_factory.mktemp("days"), 0)
 
 
 def test_model_of_good_parts_alone_raises_alerts_of_defects(day: SecondDay) -> None:
