@@ -73,10 +73,9 @@ def train_on_good_parts(
     found = predict_photos(
         detector, held_out, 1, on_photo=observer.measuring(len(held_out))
     )
-    record = _record(
-        dataset, options, out, recipe, transfer, fitted, (held_out, found), seconds
-    )
-    record = completed(record, dataset, model, (held_out, found), recipe)
+    measured = (held_out, found)
+    record = _record(dataset, options, out, recipe, transfer, fitted, measured, seconds)
+    record = completed(record, dataset, model, measured, recipe, observer.measuring)
     return Outcome(write_run(out, record, model), found, held_out)
 
 

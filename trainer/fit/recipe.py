@@ -505,7 +505,8 @@ def _finish(
         split=dataset.split_assignment.summary(),
         unknown=whole.record,
     )
-    record = completed(record, dataset, model, (photos, found), recipe)
+    measured = (photos, found)
+    record = completed(record, dataset, model, measured, recipe, observer.measuring)
     return Outcome(write_run(out, record, model), found, photos)
 
 

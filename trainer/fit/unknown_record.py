@@ -18,7 +18,7 @@ from trainer.fit.options import Recipe
 from trainer.run_record import RunRecord, UnknownRecord, UnlikePhoto, VisibleSpots
 from trainer.unknown.fit import FittedMemory
 from trainer.unknown.inputs import PhotoInputs
-from trainer.unknown.visible import SIDES_PX, measure_spots
+from trainer.unknown.visible import SIDES_PX, OnPhotos, measure_spots
 
 SHOWN = 12  # photos that are the least like the others
 # Three spreads above the median: of 1,000 good parts alike about two are there.
@@ -62,6 +62,7 @@ def completed(
     model: TrainableDetector,
     measured: tuple[Sequence[Photo], Sequence[Detections]],
     recipe: Recipe,
+    measuring: OnPhotos,
 ) -> RunRecord:
     """Return a record with what ``unknown`` sees at the threshold of the run.
 
@@ -69,6 +70,7 @@ def completed(
         run: Returned as it is where all its classes are named.
         model: In evaluation mode.
         measured: Photos to measure on, and the detections on each.
+        measuring: Shows the progress, see ``measure_spots``.
     """
     record = run.unknown
     if record is None or not isinstance(model, UnknownDetector):
@@ -83,7 +85,9 @@ def completed(
     if not good:  # the memory holds them; a spot that is drawn on them it does not
         good = [photo for photo in dataset.for_training()[0] if photo.is_good]
     threshold = run.thresholds.scores[UNKNOWN_LABEL]
-    spots = measure_spots(model, good, inputs, threshold, seed=recipe.seed)
+    spots = measure_spots(
+        *(model, good, inputs, threshold), seed=recipe.seed, measuring=measuring
+    )
     sides_px = tuple(round(side / _scale(good, recipe), 1) for side in SIDES_PX)
     changed = record.model_copy(
         update={

@@ -4,7 +4,7 @@ On each photo one place is chosen at random. Spots of one contrast are drawn the
 at a time, each larger than the one before, until a cell there passes the threshold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ CONTRASTS = (16, 48, 128)  # grey levels of 255: faint, clear, strong
 SIDES_PX = (4, 8, 16, 32, 64)  # diameters on the input: a quarter of a cell to four
 # About 100 inferences: 5 s of two cores with EfficientNet-Lite0 on 576 x 384 px.
 MOST_PHOTOS = 12
+OnPhotos = Callable[[int], Callable[[], None]]
 MIDDLE_LEVEL = 127
 
 
@@ -40,6 +41,7 @@ def measure_spots(
     threshold: float,
     *,
     seed: int,
+    measuring: OnPhotos | None = None,
 ) -> list[SeenSpots]:
     """Return how often drawn spots are seen, for each contrast.
 
@@ -48,17 +50,21 @@ def measure_spots(
         photos: They show good parts, if possible none of the memory; a sample of
             ``MOST_PHOTOS`` is taken.
         threshold: Score of a report.
+        measuring: Gets the number of photos; what it returns is called after each.
 
     Returns:
         Empty where every place is reported already without a spot.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(photos))[:MOST_PHOTOS]
+    on_photo = measuring(len(order)) if measuring else None
     rows = []  # [photos] of [contrasts, sides]
     for index in order.tolist():
         seen = _seen_on(model, photos[index], inputs, threshold, random)
         if seen is not None:
             rows.append(seen)
+        if on_photo:
+            on_photo()
     if not rows:
         return []
     shares = np.mean(rows, axis=0)  # [contrasts, sides]

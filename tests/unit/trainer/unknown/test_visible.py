@@ -1,5 +1,7 @@
 """How small a drawn change the class unknown sees."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,20 @@ def test_stronger_and_larger_spots_are_seen_on_more_photos(
     assert found[0].seen[0] == 0  # a quarter of a cell, hardly above the noise
     assert sum(found[0].seen) < sum(found[-1].seen)
     assert found == measured(model, photos, 0.5)
+
+
+def test_every_photo_is_reported_to_who_waits(
+    model: UnknownDetector, photos: tuple[Photo, ...]
+) -> None:
+    announced, done = [], []
+
+    def measuring(count: int) -> Callable[[], None]:
+        announced.append(count)
+        return lambda: done.append(1)
+
+    measure_spots(model, photos[20:25], INPUTS, 0.5, seed=0, measuring=measuring)
+    assert announced == [5]
+    assert len(done) == 5
 
 
 def test_nothing_is_seen_at_a_threshold_that_is_never_reached(
