@@ -58,7 +58,14 @@ class Evaluation:
 
     def label_notes(self) -> Iterator[str]:
         """Yield a sentence on each class that dataset and model do not share."""
-        for name in self.labels_without_boxes:
+        missing = self.labels_without_boxes
+        if len(missing) == len(self.model.labels) > 1:
+            yield (
+                "none of these photos has a labelled box: how well defects are found "
+                "is not measured"
+            )
+            missing = ()
+        for name in missing:
             yield (
                 f"class {name!r} of the model has no labelled box on these photos: how "
                 "well it is found is not measured"

@@ -63,6 +63,19 @@ def test_classes_that_model_and_dataset_do_not_share_are_named(
     assert unknown.startswith("class 'scratch' of the dataset is not a class of the")
 
 
+def test_photos_without_any_box_are_named_once(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    run = make_run(tmp_path, dataset)
+    detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
+    model = EvaluatedModel("spots", TORCH, LABELS, run.record.thresholds, detector)
+    good = tuple(photo for photo in dataset.photos if photo.is_good)
+    outcome = evaluate(model, replace(dataset, splits={"val": good}), "val")
+    (note,) = outcome.label_notes()
+    assert note.startswith("none of these photos has a labelled box")
+    assert outcome.as_json()["labels_without_boxes"] == list(LABELS)
+
+
 def test_unknown_class_without_a_box_needs_no_index(dataset: Dataset) -> None:
     more = replace(dataset, labels=(*LABELS, "unused"))
     photos = more.splits["val"]
