@@ -181,6 +181,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.LINE_PC,
+        "capture",
+        "edge.cli_capture",
+        "edge,deploy",
+        "save photos of a camera, to train on",
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
         "doctor",
         "edge.cli",
         "edge,deploy",

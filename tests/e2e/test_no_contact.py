@@ -73,6 +73,7 @@ graftline status local:line-pc
 graftline rollback local:line-pc
 graftline service --config edge.toml
 graftline broker-config --out broker
+graftline capture data/line.mp4 --out captured --count 2 --every 0.1
 graftline doctor --config edge.toml
 timeout -s INT 20 graftline run --config edge.toml
 graftline dashboard-user add ann --role admin --password-file password

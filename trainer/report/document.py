@@ -97,13 +97,13 @@ class ReportFigures(_Part):
         default=None, description="What the class unknown sees; null = all are named."
     )
     studies: dict[str, dict[str, object]] = Field(
-        default_factory=dict, description="Results of further trainings, by name."
+        default_factory=dict, description="Results of further analyses, by name."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The result of an analysis that needs further trainings, ready to be shown."""
+    """The result of an analysis beside the measurement, ready to be shown."""
 
     name: str  # key in `report.json`
     sections: tuple[str, ...]  # HTML for the report

@@ -18,6 +18,8 @@ from trainer.cli.train_input import checked_dataset
 from trainer.cli.work.options import read_options
 from trainer.cli.work.studies import prepare_studies, run_studies
 from trainer.data.dataset import Dataset
+from trainer.evaluation.thresholds.deciding import deciding_photos
+from trainer.evaluation.thresholds.parts import PhotoOrigins
 from trainer.fit import recipe
 from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.distributed.torchrun import run_distributed
@@ -26,6 +28,7 @@ from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
 from trainer.label_errors.unlike_good import write_unlike_good
+from trainer.report.deciding import deciding_study
 from trainer.report.document import Study
 from trainer.report.page import write_report
 from trainer.run_record import REPORT_NAME, RunRecord
@@ -111,8 +114,9 @@ def _finish(
 ) -> int:
     if outcome.run.record.unknown:
         write_unlike_good(args.out / SUSPECTS, dataset, outcome.run.record)
-    _write_report(args.out, dataset, outcome, ())
-    studies: list[Study] = []
+    # With folds the threshold is chosen on all photos of the dataset.
+    studies = [] if args.folds else _deciding(dataset, outcome)
+    _write_report(args.out, dataset, outcome, studies)
     for study, changed in run_studies(args, dataset, options, outcome):
         outcome = changed
         studies.append(study)
@@ -128,6 +132,19 @@ def _finish(
             print_text(line)
         print_text(f"report: {args.out / REPORT_NAME}")
     return 0
+
+
+def _deciding(dataset: Dataset, outcome: Outcome) -> list[Study]:
+    """Return the study of good parts that decide the threshold, where some do."""
+    record = outcome.run.record
+    trained_on = dataset.for_training()[0]
+    deciding = deciding_photos(
+        *(outcome.found, outcome.photos, record.thresholds),
+        PhotoOrigins.of(dataset.split_assignment, outcome.photos, trained_on),
+    )
+    if deciding is None:
+        return []
+    return [deciding_study(replace(dataset, labels=record.labels), deciding)]
 
 
 def _print_unknown(out: Path, record: RunRecord) -> None:
