@@ -1,7 +1,7 @@
 """Good parts that alone decide the threshold, at the cost of many defects.
 
 The threshold lies above the scores of nearly all held-out good parts. One of them that
-shows a defect nobody labelled, or that is of another product, can raise it above most
+shows an overlooked defect, or that is of another product, can raise it above most
 defects: a person should look at it.
 """
 
