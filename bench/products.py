@@ -81,7 +81,9 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     "plain-coco": replace(FROM_COCO, **PLAIN),
     # what `graftline train` does
     "default": FROM_COCO,
-    # the same without one of its parts
+    # the same from drawn pictures
+    "drawn": FROM_DRAWN,
+    # the default without one of its parts
     "pasting": replace(FROM_COCO, pastes=True),
     "no-pasting": replace(FROM_COCO, pastes=False),
     "no-turns": replace(FROM_COCO, turns=False),
