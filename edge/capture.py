@@ -193,8 +193,9 @@ class _Capture:
                 raise self._camera.error()
             raise self._no_frame("It was not open, or had no frame, at the time limit.")
         if is_lost != self._is_lost:
-            error = self._camera.error()
-            self._show(f"{error.what} It is opened again." if is_lost else "it is back")
+            name, error = self._camera.name, self._camera.error()
+            back = f"camera {name}: it is back"
+            self._show(f"{error.what} It is opened again." if is_lost else back)
         self._is_lost = is_lost
 
     def _no_frame(self, why: str) -> CameraError:

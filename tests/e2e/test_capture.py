@@ -100,6 +100,7 @@ def test_camera_that_was_lost_is_opened_again(tmp_path: Path) -> None:
     assert answer.code == 0, answer.errors
     assert answer.json["photos"] == 8
     assert "It is opened again." in answer.errors
+    assert "camera camera: it is back" in answer.errors
 
 
 def test_interrupt_keeps_what_was_saved(tmp_path: Path) -> None:
