@@ -1,12 +1,15 @@
 """A real mosquitto on a free loopback port, which a test can kill and restart."""
 
 import contextlib
+import functools
+import itertools
 import os
 import random
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
 from typing import Self
@@ -26,14 +29,25 @@ WORKERS_MAX = 8  # tests that run at the same time take ports of their own
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that is free now."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    ports = SERVER_PORTS[worker % WORKERS_MAX :: WORKERS_MAX]
+    """Return a TCP port of the loopback interface that is free now.
+
+    None is returned twice before all were: a server may not listen yet on one that
+    was returned before.
+    """
     while True:
-        port = random.SystemRandom().choice(ports)
+        port = next(_ports())
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@functools.cache
+def _ports() -> Iterator[int]:
+    """Return the ports of this worker in a random order, again and again."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(SERVER_PORTS[worker % WORKERS_MAX :: WORKERS_MAX])
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
 
 
 class Broker:

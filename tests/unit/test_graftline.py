@@ -37,6 +37,7 @@ VERBS_BY_USER = {
             "rollback",
             "agent",
             "selftest",
+            "capture",
             "doctor",
             "run",
             "service",
