@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from edge import capture
-from edge.capture import CaptureOptions, CaptureResult, FrameSelection, capture_photos
+from edge.capture import (
+    CaptureOptions,
+    CaptureResult,
+    FrameSelection,
+    _free_name,
+    capture_photos,
+)
 from edge.cli_capture import CAMERA
 from edge.config.camera import CameraSettings
 from edge.control.signals import StopSignal
@@ -53,6 +59,14 @@ def test_slow_change_is_a_photo_as_soon_as_it_adds_up() -> None:
     grey = [np.full((240, 320, 3), 60 + level, np.uint8) for level in range(20)]
     taken = [level for level in range(20) if selection.takes(grey[level], level)]
     assert taken == [0, 8, 16]
+
+
+def test_photo_of_the_same_millisecond_overwrites_none(tmp_path: Path) -> None:
+    stem = tmp_path / "top-20261130T120000.000Z"
+    for name in ("top-20261130T120000.000Z.png", "top-20261130T120000.000Z-2.png"):
+        path = _free_name(stem, ".png")
+        assert path.name == name
+        path.touch()
 
 
 def captured(video: Path, options: CaptureOptions) -> CaptureResult:
