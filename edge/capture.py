@@ -242,6 +242,6 @@ def _unwritable(path: Path, cause: OSError, photos: int) -> DatasetError:
     kept = f" The {photos} before it are there." if photos else ""
     return DatasetError(
         f"{path}: cannot be written.",
-        why=f"{cause.strerror}.{kept}",
+        why=f"{cause.strerror or cause}.{kept}",
         fix="Free space on the disk, or give another folder with --out.",
     )

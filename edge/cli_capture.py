@@ -124,6 +124,12 @@ def _camera_settings(args: argparse.Namespace) -> "CameraSettings":
             why="The camera is named by one of them.",
             fix="For example: graftline capture v4l2:/dev/video0 --out photos/good",
         )
+    if args.camera is not None and args.config is None:
+        raise ConfigError(
+            "capture: --camera without --config.",
+            why="It names a camera of a configuration.",
+            fix="Give --config, or leave --camera out.",
+        )
     if args.config is None:
         try:
             return CameraSettings(name=CAMERA, source=parse_source(args.source))

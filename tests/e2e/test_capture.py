@@ -144,6 +144,7 @@ def test_belt_that_stands_still_gives_one_photo(tmp_path: Path) -> None:
         (("a.mp4", "--config", "edge.toml"), 3, "give SOURCE or --config"),
         (("--config", "edge.toml"), 3, "no --camera. It has top, side."),
         (("--config", "edge.toml", "--camera", "low"), 3, "no camera 'low'"),
+        (("line.avi", "--camera", "top"), 3, "--camera without --config"),
         (("line.avi", "--count", "0"), 2, "expected a whole number above 0"),
         (("line.avi", "--every", "nan"), 2, "expected seconds above 0"),
         (("line.avi", "--out", "line.avi"), 4, "line.avi: cannot be written"),

@@ -476,7 +476,6 @@ def _finish(
         unknown_label=UNKNOWN_LABEL if whole.record else None,
     )
     thresholds = known.without_claims(chosen)
-    points = session.curve.points
     record = RunRecord(
         name=out.resolve().name,
         detector=recipe.detector,
@@ -493,10 +492,10 @@ def _finish(
         dataset_sha256=dataset.sha256,
         dataset_images=dataset.photo_count,
         versions=library_versions(),
-        seconds=points[-1].seconds if points else 0.0,
+        seconds=session.curve.seconds,
         thresholds=thresholds,
         metrics=known.mask(measure(found, photos, labels, thresholds, split)),
-        curve=tuple(points),
+        curve=tuple(session.curve.points),
         schedule=session.schedule_record(kept_step, len(photos)),
         ancestors=prepared.ancestors,
         repeats=options.repeats.name if options.repeats else None,

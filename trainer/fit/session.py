@@ -21,6 +21,11 @@ class TrainingCurve:
     loss_sum: float = 0.0
     loss_count: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """Training time up to the last point; 0 without one."""
+        return self.points[-1].seconds if self.points else 0.0
+
     def add_loss(self, loss: float) -> None:
         """Count the loss of one step."""
         self.loss_sum += loss
