@@ -1,9 +1,7 @@
 """Other brokers than an open mosquitto: MQTT 3.1.1 only, TLS, client certificates."""
 
-import asyncio
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,8 @@ from edge.delivery.publisher import Publisher
 from models.errors import ConfigError
 from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, jpeg, station_status
-from tests.simulators.broker import MOSQUITTO, Broker, free_port
+from tests.simulators.amqtt_broker import amqtt_broker
+from tests.simulators.broker import MOSQUITTO, Broker
 from tests.simulators.collector import SimCollector
 from tests.waiting import until
 
@@ -50,43 +49,11 @@ def put(outbox: Outbox, frame_id: int) -> None:
     outbox.put(EventKind.ALERT, ALERT_TOPIC, content, image).result(10)
 
 
-@contextmanager
-def broker_that_only_knows_mqtt_311() -> Iterator[int]:
-    """Run amqtt in a thread; yield its port."""
-    amqtt = pytest.importorskip("amqtt.broker", reason="needs amqtt")
-    port, ready = free_port(), threading.Event()
-    anonymous = "amqtt.plugins.authentication.AnonymousAuthPlugin"
-    config: dict[str, Any] = {
-        "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
-        "plugins": {anonymous: {"allow_anonymous": True}},
-    }
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        broker = amqtt.Broker(config)
-        await broker.start()
-        ready.set()
-        await stop.wait()
-        await broker.shutdown()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    yield port
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(15)
-    loop.close()
-
-
 @pytest.mark.fault(25)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_broker_without_mqtt_5_is_used_in_311(tmp_path: Path, outbox: Outbox) -> None:
     put(outbox, 1)
     with (
-        broker_that_only_knows_mqtt_311() as port,
+        amqtt_broker(tmp_path) as port,
         SimCollector(tmp_path, port, MQTTProtocolVersion.MQTTv311) as collector,
         publishing(outbox, port=port) as publisher,
     ):
