@@ -62,6 +62,9 @@ class PretrainRecipe:
     seed: int = 0
     # weights to continue from, a name or a file; another seed draws new pictures
     start: str = zoo.NO_WEIGHTS
+    # learning rate of the backbone, as a share of the others': small where it has
+    # learned from photos
+    backbone_share: float = 1.0
 
     @property
     def name(self) -> str:
@@ -135,7 +138,9 @@ def start_training(recipe: PretrainRecipe) -> Pretraining:
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     training = Training(
         model,
-        make_optimizer(model, recipe.learning_rate, recipe.weight_decay),
+        make_optimizer(
+            model, recipe.learning_rate, recipe.weight_decay, recipe.backbone_share
+        ),
         MovingAverage(model, AVERAGE_DECAY),
         LongSchedule(recipe.learning_rate, recipe.steps, warmup_steps=500),
         device,
@@ -297,6 +302,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=defaults.sizes_px)
     parser.add_argument("--batch", type=int, default=defaults.batch)
     parser.add_argument("--agnostic-steps", type=int, default=defaults.agnostic_steps)
+    parser.add_argument("--rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--backbone-share", type=float, default=defaults.backbone_share)
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
         "--start", default=defaults.start, help="weights to continue from"
@@ -312,8 +319,10 @@ def main(arguments: list[str]) -> int:
         args.batch,
         args.steps,
         args.agnostic_steps,
+        args.rate,
         seed=args.seed,
         start=args.start,
+        backbone_share=args.backbone_share,
     )
     path = export_checkpoint(pretrain(recipe, args.state, args.workers), args.out)
     logger.info("pretrain_done file=%s bytes=%d", path, path.stat().st_size)

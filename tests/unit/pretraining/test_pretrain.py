@@ -89,6 +89,22 @@ def test_second_round_continues_from_the_first(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-3)
 
 
+def test_backbone_that_learned_from_photos_can_keep_its_weights(tmp_path: Path) -> None:
+    first = pretrain.start_training(replace(RECIPE, backbone_share=0.0))
+    before = {name: p.clone() for name, p in first.training.model.named_parameters()}
+    pretrain.train_batch(first, draw_batch(StreamConfig((64,), 2, 0), 0))
+    changed = {
+        name
+        for name, value in first.training.model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert changed
+    assert not any(name.startswith("backbone.backbone.") for name in changed)
+    path = pretrain.export_checkpoint(first, tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert card["recipe"]["backbone_share"] == 0.0
+
+
 def test_card_of_a_second_round_counts_and_names_the_first(tmp_path: Path) -> None:
     """The same holds where the second replaces the first and is exported again."""
     first = pretrain.start_training(RECIPE)
