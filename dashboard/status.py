@@ -32,7 +32,7 @@ class NotifyStatus:
         error: Why the last message could not be sent; empty when it was.
         since_ms: Wall clock since when it cannot, UTC.
         waiting: Notifications that are not sent yet.
-        given_up: Notifications that were too old to be tried again.
+        given_up: Notifications that were refused, or too old to be tried again.
         dropped: Notifications that were not kept because too many wait.
     """
 

@@ -40,7 +40,7 @@ class NotifyOutcome(StrEnum):
 
     SENT = "sent"
     OVER = "over"  # it did not hold any more when it was due
-    GIVEN_UP = "given-up"  # the receiver could not be reached for too long
+    GIVEN_UP = "given-up"  # not reached for too long, or the message was refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A server that sends one byte now and then keeps every read within its limit.
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 ANSWER_LIMIT_S = 10.0  # of one read or write
 SEND_LIMIT_S = 30.0  # of one message
@@ -17,11 +17,22 @@ class SendError(Exception):
 
     Attributes:
         asked_s: How long the receiver asked to wait.
+        is_refused: The receiver refuses this message, not every one: the same message
+            again is refused again.
+        accepted: Addresses of the receiver that have the message all the same.
     """
 
-    def __init__(self, reason: str, asked_s: float = 0) -> None:
+    def __init__(
+        self,
+        reason: str,
+        asked_s: float = 0,
+        *,
+        is_refused: bool = False,
+        accepted: Collection[str] = (),
+    ) -> None:
         super().__init__(reason)
-        self.asked_s = asked_s
+        self.asked_s, self.is_refused = asked_s, is_refused
+        self.accepted = frozenset(accepted)
 
 
 def failure_of(error: Exception) -> str:

@@ -1,13 +1,15 @@
 """Posts a message to a webhook. Redirects are not followed: only what is configured.
 
 Source:
-    RFC 9110: 2xx is success; ``Retry-After`` of 429 and 503. The header
+    RFC 9110: 2xx is success; ``Retry-After`` of 429 and 503; 400, 413 and 422 are
+    about the content of the request. The header
     ``Idempotency-Key``: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import http.client
 import json
 import ssl
+from http import HTTPStatus
 from urllib.parse import SplitResult
 
 from dashboard.notify.bodies import NotificationMessage
@@ -21,6 +23,12 @@ from dashboard.notify.deadline import (
 from dashboard.notify_settings import NotifyKind, NotifySettings, address_of
 from models.errors import ConfigError
 from models.password_file import read_password_file, unusable_file
+
+CONTENT_REFUSED = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 def post_message(
@@ -70,7 +78,11 @@ def _check(answer: http.client.HTTPResponse) -> None:
             f"HTTP {answer.status}: it redirects to another address, which is not "
             "followed; give that address"
         )
-    raise SendError(f"HTTP {answer.status} {answer.reason[:80]}", _asked_s(answer))
+    raise SendError(
+        f"HTTP {answer.status} {answer.reason[:80]}",
+        _asked_s(answer),
+        is_refused=answer.status in CONTENT_REFUSED,
+    )
 
 
 def _asked_s(answer: http.client.HTTPResponse) -> float:

@@ -8,6 +8,7 @@ Source:
 
 import base64
 import smtplib
+from collections.abc import Collection, Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
 
@@ -24,14 +25,20 @@ from dashboard.notify_settings import MailTls, NotifySettings
 from models.password_file import read_password_file
 
 MORE_WANTED, LOGGED_IN = 334, 235  # answers to AUTH
+PERMANENT = 500  # codes from here on: the same command fails again (RFC 5321, 4.2.1)
 
 
 def mail_message(
     receiver: NotifySettings,
     message: NotificationMessage,
     limit_s: float = SEND_LIMIT_S,
+    *,
+    has_it: Collection[str] = (),
 ) -> None:
     """Send a message, and return when the mail server has accepted it for all.
+
+    Args:
+        has_it: Addresses that an earlier attempt has reached; they get it only once.
 
     Raises:
         SendError: It was not accepted for somebody, or not within the limit.
@@ -45,26 +52,51 @@ def mail_message(
     letter["Message-ID"] = f"<{message.key}@{receiver.sender.rpartition('@')[2]}>"
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(message.text())
+    addresses = [each for each in receiver.to if each not in has_it]
     client = _client(receiver)
     try:
         with deadline(lambda: client.sock, limit_s):
             client.connect(receiver.host, receiver.mail_port)
             _log_in(client, receiver)
-            refused = client.send_message(letter)
+            refused = client.send_message(letter, to_addrs=addresses)
             if refused:
-                raise SendError(f"{receiver.host} refused {', '.join(sorted(refused))}")
+                raise _refusal(receiver, refused, addresses, has_it)
             client.quit()
     except smtplib.SMTPResponseException as exc:
         text = exc.smtp_error
         shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        raise SendError(f"{receiver.host}: {exc.smtp_code} {shown[:120]}") from exc
+        raise SendError(
+            f"{receiver.host}: {exc.smtp_code} {shown[:120]}",
+            is_refused=isinstance(exc, smtplib.SMTPDataError)
+            and exc.smtp_code >= PERMANENT,
+        ) from exc
     except smtplib.SMTPRecipientsRefused as exc:
-        names = ", ".join(sorted(exc.recipients))
-        raise SendError(f"{receiver.host} refused {names}") from exc
+        raise _refusal(receiver, exc.recipients, addresses, has_it) from exc
     except (OSError, ValueError) as exc:  # smtplib's own errors are OSErrors
         raise SendError(f"{receiver.host}: {failure_of(exc)}") from exc
     finally:
         client.close()
+
+
+def _refusal(
+    receiver: NotifySettings,
+    refused: Mapping[str, tuple[int, bytes]],
+    addresses: Collection[str],
+    has_it: Collection[str],
+) -> SendError:
+    """Return the error of addresses that were refused.
+
+    Those that are refused for good are not tried again once others have the message:
+    it would wait for them, and the next messages with it.
+    """
+    accepted = [each for each in addresses if each not in refused]
+    is_reached = bool(accepted or has_it)
+    is_permanent = all(code >= PERMANENT for code, _ in refused.values())
+    return SendError(
+        f"{receiver.host} refused {', '.join(sorted(refused))}",
+        is_refused=is_reached and is_permanent,
+        accepted=accepted,
+    )
 
 
 def _client(receiver: NotifySettings) -> smtplib.SMTP:

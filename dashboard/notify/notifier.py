@@ -5,7 +5,7 @@ A receiver that does not answer keeps neither the others nor the collector waiti
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,6 +48,8 @@ class NotifySender:
         self._title, self._public_url = title, public_url
         self._clock_ms = clock_ms
         self.status = NotifyStatus(receiver.name)
+        # Addresses that have a message which others have not accepted yet, by its key.
+        self._has_it: dict[str, frozenset[str]] = {}
 
     def turn(self) -> bool:
         """Send the next message, if there is one; return whether it was sent.
@@ -68,22 +70,42 @@ class NotifySender:
             self._title,
             self._public_url,
         )
-        count = len(claimed.ns)
         try:
-            send(self.receiver, message)
+            send(self.receiver, message, self._has_it.get(claimed.key, ()))
         except (SendError, ConfigError) as exc:
-            asked_s = exc.asked_s if isinstance(exc, SendError) else 0
+            failure = exc if isinstance(exc, SendError) else SendError(str(exc))
             self._note_error(on_one_line(str(exc)))
-            if not self._outbox.note_failed(claimed, self.status.error, asked_s):
-                given_up = self.status.given_up + count
-                self.status = replace(self.status, given_up=given_up)
-            return False
-        self._outbox.note_sent(claimed)
+            return self._note_failure(claimed, failure)
+        self._note_sent(claimed)
         if self.status.error:
             logger.info("notification_sent_again receiver=%s", self.receiver.name)
-        sent = self.status.sent + count
-        self.status = replace(self.status, error="", since_ms=0, sent=sent)
+        self.status = replace(self.status, error="", since_ms=0)
         return True
+
+    def _note_failure(self, claimed: ClaimedMessage, failure: SendError) -> bool:
+        """Note why a message was not accepted by all; return whether some have it."""
+        has_it = self._has_it.get(claimed.key, frozenset()) | failure.accepted
+        if has_it:
+            self._has_it[claimed.key] = has_it
+        if has_it and failure.is_refused:  # the error stays: it names the others
+            self._note_sent(claimed)
+            return True
+        if not self._outbox.note_failed(
+            claimed,
+            self.status.error,
+            failure.asked_s,
+            is_refused=failure.is_refused,
+        ):
+            self._has_it.pop(claimed.key, None)
+            given_up = self.status.given_up + len(claimed.ns)
+            self.status = replace(self.status, given_up=given_up)
+        return False
+
+    def _note_sent(self, claimed: ClaimedMessage) -> None:
+        self._outbox.note_sent(claimed)
+        self._has_it.pop(claimed.key, None)
+        sent = self.status.sent + len(claimed.ns)
+        self.status = replace(self.status, sent=sent)
 
     def _note_error(self, error: str) -> None:
         if not self.status.error:
@@ -198,8 +220,13 @@ class Notifier:
                 self._on_change()
 
 
-def send(receiver: NotifySettings, message: NotificationMessage) -> None:
+def send(
+    receiver: NotifySettings, message: NotificationMessage, has_it: Collection[str] = ()
+) -> None:
     """Send a message.
+
+    Args:
+        has_it: Addresses that have it already.
 
     Raises:
         SendError: It was not accepted.
@@ -207,7 +234,7 @@ def send(receiver: NotifySettings, message: NotificationMessage) -> None:
     """
     try:
         if receiver.kind is NotifyKind.EMAIL:
-            mail_message(receiver, message)
+            mail_message(receiver, message, has_it=has_it)
         else:
             post_message(receiver, message)
     except (SendError, ConfigError):

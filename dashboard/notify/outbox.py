@@ -25,6 +25,7 @@ from dashboard.plant_settings import PlantSettings
 from dashboard.plant_time import PlantTime
 
 TOGETHER_MAX = 50  # notifications in one message
+REFUSED_ATTEMPTS = 3  # of a message that is refused; the next ones wait for its end
 LEASE_MS = 120_000  # longer than a message may take to be sent
 HOUR_MS = 3_600_000
 MAINTENANCE_CHECK_MS = 60_000  # a window may be made shorter or longer
@@ -107,22 +108,30 @@ class NotificationOutbox:
             )
 
     def note_failed(
-        self, message: ClaimedMessage, error: str, asked_s: float = 0
+        self,
+        message: ClaimedMessage,
+        error: str,
+        asked_s: float = 0,
+        *,
+        is_refused: bool = False,
     ) -> bool:
         """Note that a message could not be sent; return whether it is tried again.
 
         Args:
             asked_s: How long the receiver asked to wait.
+            is_refused: The receiver refuses this message, not every one.
         """
         now_ms = self._clock_ms()
-        is_too_old = message.created_ms < now_ms - OLDEST_MS
+        ends = message.created_ms < now_ms - OLDEST_MS or (
+            is_refused and message.attempt >= REFUSED_ATTEMPTS
+        )
         next_ms = now_ms + round(wait_s(message.attempt, asked_s) * 1000)
         with self._database.write() as connection:
             queue.note_failure(connection, message.ns, error, next_ms)
-            if is_too_old:
+            if ends:
                 given_up = NotifyOutcome.GIVEN_UP
                 queue.end_notifications(connection, message.ns, given_up, now_ms)
-        return not is_too_old
+        return not ends
 
     def waiting(self) -> int:
         """Return the number of notifications that are not sent yet."""

@@ -34,12 +34,14 @@ class MailServer:
 
     Attributes:
         refuses: Recipients that it does not know.
+        later: Recipients that it asks for another attempt.
         busy: It answers so many messages with a temporary failure.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.tls, self.mails = tls, list[Mailed]()
         self.refuses: set[str] = set()
+        self.later: set[str] = set()
         self.busy = 0
         server = self
 
@@ -110,6 +112,9 @@ class Conversation:
                 is_busy = self._server.busy > 0
                 self._server.busy -= is_busy
                 self._answer("451 try later" if is_busy else "250 ok")
+            elif verb == "RSET":
+                self._recipients.clear()
+                self._answer("250 ok")
             elif verb.startswith("RCPT TO:"):
                 self._add_recipient(command[8:].strip("<> "))
             elif verb == "DATA":
@@ -130,6 +135,9 @@ class Conversation:
     def _add_recipient(self, address: str) -> None:
         if address in self._server.refuses:
             self._answer("550 unknown")
+            return
+        if address in self._server.later:
+            self._answer("450 later")
             return
         self._recipients.append(address)
         self._answer("250 ok")

@@ -11,6 +11,7 @@ from dashboard.notify.notifier import Notifier, send_tests
 from dashboard.notify.sources import STATION_WAITING_MAX
 from dashboard.status import now_ms
 from models.messages import CameraState
+from tests.simulators.mail_server import MailServer
 from tests.simulators.webhook import WebhookServer
 from tests.unit.dashboard.history_file import HistoryFile
 from tests.unit.dashboard.notify.plant_events import (
@@ -305,6 +306,75 @@ def test_receiver_that_is_away_for_a_day_is_given_up(
     status = plant.senders[0].status
     assert (status.given_up, status.waiting) == (1, 0)
     assert status.error
+
+
+def test_message_that_is_refused_does_not_keep_the_next_one_waiting(
+    file: HistoryFile, server: WebhookServer
+) -> None:
+    plant = plant_of(file, server)
+    server.statuses = [400] * 3
+    plant.raise_alarm()
+    for _ in range(3):
+        plant.turn()
+        plant.now_ms += MINUTE_MS
+    status = plant.senders[0].status
+    assert (status.given_up, status.waiting) == (1, 0)
+    assert status.error == "HTTP 400 Bad Request"
+    plant.raise_alarm(station="press-2")
+    plant.turn()
+    assert plant.senders[0].status.sent == 1
+    assert len({post.headers["idempotency-key"] for post in server.posts}) == 2
+
+
+def mail_plant(file: HistoryFile, server: MailServer) -> PlantEvents:
+    return PlantEvents(
+        file,
+        {
+            "name": "boss",
+            "kind": "email",
+            "host": "127.0.0.1",
+            "port": server.port,
+            "sender": "wall@plant.example",
+            "to": ["otto@plant.example", "gone@plant.example"],
+            "tls": "none",
+        },
+    )
+
+
+def test_address_that_is_refused_costs_the_others_neither_copies_nor_messages(
+    file: HistoryFile,
+) -> None:
+    with MailServer() as mails:
+        plant = mail_plant(file, mails)
+        mails.refuses = {"gone@plant.example"}
+        for number in (1, 2):
+            plant.raise_alarm(station=f"press-{number}")
+            for _ in range(3):
+                plant.turn()
+                plant.now_ms += MINUTE_MS
+            status = plant.senders[0].status
+            assert (status.sent, status.waiting) == (number, 0)
+            assert status.error == "127.0.0.1 refused gone@plant.example"
+    assert [mail.recipients for mail in mails.mails] == [("otto@plant.example",)] * 2
+
+
+def test_address_that_is_asked_to_wait_is_tried_again_alone(file: HistoryFile) -> None:
+    with MailServer() as mails:
+        plant = mail_plant(file, mails)
+        mails.later = {"gone@plant.example"}
+        plant.raise_alarm()
+        plant.turn()
+        assert plant.senders[0].status.error == "127.0.0.1 refused gone@plant.example"
+        plant.now_ms += MINUTE_MS
+        plant.turn()
+        mails.later = set()
+        plant.now_ms += MINUTE_MS
+        plant.turn()
+        status = plant.senders[0].status
+        assert (status.sent, status.waiting, status.error) == (1, 0, "")
+    reached = [mail.recipients for mail in mails.mails]
+    assert reached == [("otto@plant.example",), ("gone@plant.example",)]
+    assert len({mail.message["Message-ID"] for mail in mails.mails}) == 1
 
 
 def test_queue_of_a_receiver_is_bounded(
