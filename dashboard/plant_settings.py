@@ -3,6 +3,7 @@
 The rest is in the TOML file, see ``dashboard.config``.
 """
 
+import re
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -36,6 +37,12 @@ def _zone(name: str) -> str:
     return name
 
 
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(TIME_PATTERN, text):
+        raise ValueError(f"{text!r} is no time of day such as 06:00")
+    return text
+
+
 def _one_line(text: str) -> str:
     text = text.strip()
     if not text or not text.isprintable():
@@ -46,7 +53,11 @@ def _one_line(text: str) -> str:
 ShownName = Annotated[
     str, Field(min_length=1, max_length=NAME_MAX_CHARS), AfterValidator(_one_line)
 ]
-ClockTime = Annotated[str, Field(pattern=TIME_PATTERN)]
+ClockTime = Annotated[
+    str,
+    AfterValidator(_time_of_day),
+    Field(json_schema_extra={"pattern": TIME_PATTERN}),
+]
 CameraKey = Annotated[str, Field(pattern=CAMERA_PATTERN)]
 PlaceKey = Annotated[str, Field(pattern=PLACE_PATTERN)]
 

@@ -255,9 +255,12 @@ class PlantTime:
         return _checked(Span(self._bound(first, is_end=False), end_ms))
 
     def _bound(self, text: str, *, is_end: bool) -> int:
-        if not MOMENT.fullmatch(text):
+        try:
+            found = datetime.fromisoformat(text) if MOMENT.fullmatch(text) else None
+        except ValueError:  # the 30th of February
+            found = None
+        if found is None:
             raise ValueError(f"not a date or a time: {text[:40]!r}")
-        found = datetime.fromisoformat(text)
         if found.year not in YEARS:
             raise ValueError(f"not a year from 1971 to 2199: {found.year}")
         if found.tzinfo is not None:

@@ -36,6 +36,7 @@ AnyValue = TypeVar("AnyValue")
 AnySettings = TypeVar("AnySettings", bound=Settings)
 # pydantic's two names of an unknown key: in a model, and in a dataclass.
 UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
+OWN_RULE = "Value error, "  # what pydantic puts before the text of a validator
 WRONG_CHARACTERS = "string_pattern_mismatch"
 # Regular expressions that list characters: how many there may be, or levels of them.
 CHARACTERS = re.compile(
@@ -106,9 +107,22 @@ def parse_config(
         count = len(errors)
         raise ConfigError(
             f"{name}: {count} fault{'s' * (count > 1)}.",
-            why="; ".join(_sentences(errors, layout)) + ".",
+            why=faults_in_words(exc, layout),
             fix="Correct the file; --print-config shows the resulting values.",
         ) from None  # pydantic's own text has the keys and values as they are
+
+
+def faults_in_words(
+    error: ValidationError, layout: type[BaseModel], *, shows_values: bool = True
+) -> str:
+    """Return the faults of values in plain words, as one text.
+
+    Args:
+        layout: What the values were checked against.
+        shows_values: False where one may be a secret.
+    """
+    errors = _without_consequences(error.errors(include_input=shows_values))
+    return "; ".join(_sentences(errors, layout)).rstrip(".") + "."
 
 
 def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
@@ -159,9 +173,14 @@ def _sentences(errors: Sequence[Any], layout: type[BaseModel]) -> Iterator[str]:
 def _characters_sentence(errors: Sequence[Any]) -> str:
     """Return which texts have characters that are not allowed, and the rule, once."""
     pattern = errors[0]["ctx"]["pattern"]
-    values = [f"{_place_of(error)} = {_shown(error['input'])!r}" for error in errors]
-    text = f"{', '.join(values)}: expected {characters_rule(pattern)}"
-    inputs = [error["input"] for error in errors]
+    inputs = [error["input"] for error in errors if "input" in error]
+    places = [_place_of(error) for error in errors]
+    if inputs:
+        places = [
+            f"{place} = {_shown(text)!r}"
+            for place, text in zip(places, inputs, strict=True)
+        ]
+    text = f"{', '.join(places)}: expected {characters_rule(pattern)}"
     examples = dict.fromkeys(
         plain_name(text) for text in inputs if text == _shown(text)
     )
@@ -191,9 +210,12 @@ def characters_rule(pattern: str) -> str:
 def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)
     place = _place_of(error)
     if error["type"] not in UNKNOWN_KEY:
-        got = error.get("input")
+        got, text = error.get("input"), error["msg"].removeprefix(OWN_RULE)
         shown = f", got {_shown(got)!r}" if isinstance(got, str | int | float) else ""
-        return f"{place}: {error['msg']}{shown}{_unit_hint(error)}"
+        if repr(got) in text:  # a rule of ours that names the value
+            shown = ""
+        named = f"{place}: " if place else ""  # a rule of the whole has no place
+        return f"{named}{text}{shown}{_unit_hint(error)}"
     known = _known_keys(error["loc"][:-1], layout)
     meant = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
     hint = f", did you mean {meant[0]}?" if meant else f"; known: {', '.join(known)}"

@@ -10,9 +10,10 @@ from dashboard.access import audit
 from dashboard.history.settings import SettingsVersion, add_version, current_version
 from dashboard.plant_settings import CameraLimit, PlantSettings, Shift
 from dashboard.status import now_ms
-from models.config import Settings
+from models.config import Settings, faults_in_words
 from models.errors import ConfigError
 
+FAULT_MAX_CHARS: Final = 300
 WHOLE: Final = ("zone", "language", "shifts", "default_limit")
 BY_PLACE: Final = ("limits", "names")
 
@@ -81,9 +82,9 @@ def _checked(content: Mapping[str, Any]) -> PlantSettings:
     try:
         return PlantSettings.model_validate(content)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"] if step != "[key]")
-        raise ConfigError(f"{where}: {first['msg']}"[:300]) from exc
+        raise ConfigError(
+            faults_in_words(exc, PlantSettings)[:FAULT_MAX_CHARS]
+        ) from exc
 
 
 def _differences(

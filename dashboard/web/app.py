@@ -131,7 +131,12 @@ async def _answer_refusal(
     if wants_page(request):
         template = "account/refused.html"
         return await run_in_threadpool(
-            renderer.page, request, template, status_code=status, status=status
+            renderer.page,
+            request,
+            template,
+            status_code=status,
+            status=status,
+            detail=detail,
         )
     answer = as_json({"error": detail}, status)
     answer.headers.update((exc.headers or {}) if isinstance(exc, HTTPException) else {})

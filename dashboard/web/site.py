@@ -16,9 +16,11 @@ from dashboard.outgoing import Outgoing
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from dashboard.web.rendering import Renderer
+from models.config import faults_in_words
 
 BODY_MAX_BYTES = 64 * 1024
 BODY_LIMIT_S = 20.0  # from the head of a request to the end of its body
+FAULT_MAX_CHARS = 300
 CLOSE = {"connection": "close"}  # the rest of a body is not waited for
 AnyBody = TypeVar("AnyBody", bound=BaseModel)
 
@@ -64,6 +66,7 @@ async def read_body(request: Request, layout: type[AnyBody]) -> AnyBody:
     try:
         return layout.model_validate_json(body)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise HTTPException(400, f"{where}: {first['msg']}"[:300]) from exc
+        detail = faults_in_words(
+            exc, layout, shows_values=False
+        )  # one may be a password
+        raise HTTPException(400, detail[:FAULT_MAX_CHARS]) from exc

@@ -188,6 +188,26 @@ def test_filter_is_a_url_that_the_back_button_knows(plant: Plant) -> None:
     expect(titles(shared)).to_have_text(["filtered"])
 
 
+@pytest.mark.parametrize("path", ["/alerts", "/analysis"])
+def test_times_count_together_once_both_are_given(plant: Plant, path: str) -> None:
+    page = plant.open(path)
+    address = page.url
+    first, last = (page.locator(f"#filters [name={name}]") for name in ("from", "to"))
+    last.fill("2025-11-21T06:00")
+    first.focus()
+    page.keyboard.type("11202025")  # a browser reports each digit as a change
+    assert page.url == address
+    first.fill("2025-11-20T06:00")
+    expect(page.locator("#filters [data-apply]")).to_be_visible()
+    assert page.url == address
+    first.press("Enter")
+    times = "from=2025-11-20T06%3A00&to=2025-11-21T06%3A00"
+    expect(page).to_have_url(f"{plant.dashboard.url}{path}?{times}")
+    first.fill("")
+    page.locator("#filters [data-apply]").click()
+    expect(page).to_have_url(re.compile(rf"{path}(\?to=[^&]*|\?)?$"))
+
+
 def test_filter_chosen_before_the_script_ran_is_applied(plant: Plant) -> None:
     page = plant.open("/wall")
     held: list[Route] = []

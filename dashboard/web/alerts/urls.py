@@ -191,8 +191,9 @@ def _span(values: dict[str, list[str]], plant: PlantTime, now_ms: int) -> Span |
 def _shifts(
     names: Sequence[str], plant: PlantTime, span: Span
 ) -> tuple[tuple[int, int], ...]:
-    known = {shift.name for shift in plant.shifts}
-    _checked(names, lambda text: text in known, f"shift must be one of: {known}")
+    known = [shift.name for shift in plant.shifts]
+    fault = f"shift must be one of: {', '.join(known)}"
+    _checked(names, lambda text: text in known, fault)
     spans = [each for name in names for each in plant.spans_of_shift(name, span)]
     if len(spans) > SHIFT_SPANS_MAX:
         detail = f"at most {SHIFT_SPANS_MAX} shifts at once: choose a shorter span"

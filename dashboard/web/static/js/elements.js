@@ -65,14 +65,67 @@ export function colour(token) {
 }
 
 /**
- * Call handle(field) for each change in a form, also for one that was made before
+ * Call handle(fields) for each change in a form, also for one that was made before
  * this script ran. The form has autocomplete="off", so that a browser does not fill in
  * what it held before a reload.
+ *
+ * A browser reports each digit of a time as a change. Times count together, once the
+ * fields of times are left, or with Enter or the button [data-apply].
  */
 export function whenChanged(form, handle) {
-  form.addEventListener("change", ({ target }) => handle(target));
-  const changed = [...form.elements].find((field) => field.name && differs(field));
-  if (changed) handle(changed);
+  const times = [...form.querySelectorAll('[type="datetime-local"]')];
+  const apply = form.querySelector("[data-apply]");
+  const before = new Map(times.map((field) => [field, shownDefault(field)]));
+  const changedTimes = () => times.filter((field) => field.value !== before.get(field));
+  const handleTimes = () => {
+    const changed = changedTimes();
+    if (changed.length) handle(changed);
+  };
+  form.addEventListener("change", ({ target }) => {
+    if (!times.includes(target)) handle([target]);
+  });
+  const offer = () => {
+    if (apply) apply.hidden = !changedTimes().length;
+  };
+  form.addEventListener("input", offer);
+  form.addEventListener("focusout", ({ target, relatedTarget }) => {
+    // Another window in front takes the focus too: nobody has left the field.
+    if (times.includes(target) && !times.includes(relatedTarget) && document.hasFocus()) handleTimes();
+  });
+  form.addEventListener("keydown", ({ key, target }) => {
+    if (key === "Enter" && times.includes(target)) handleTimes();
+  });
+  apply?.addEventListener("click", handleTimes);
+  offer();
+  if (!times.includes(document.activeElement)) handleTimes();
+  const others = [...form.elements].filter((field) => field.name && !times.includes(field));
+  const changed = others.filter(differs);
+  if (changed.length) handle(changed);
+}
+
+/** The query of a page after fields of its filters have changed; null: wait for the start. */
+export function queryWith(given, fields) {
+  const next = new URLSearchParams(given);
+  for (const field of fields) { // only what was changed: other names may have several values
+    next.delete(field.name);
+    const value = field.value.trim();
+    const isGiven = field.type === "checkbox" ? !field.checked : Boolean(value);
+    if (isGiven) next.set(field.name, value);
+  }
+  const names = fields.map((field) => field.name);
+  if (names.includes("span")) { next.delete("from"); next.delete("to"); }
+  if (names.includes("from")) {
+    next.delete("span");
+    if (!next.get("from")) next.delete("to");
+  }
+  return names.includes("to") && next.get("to") && !next.get("from") ? null : next;
+}
+
+/** The value that a field of a time had when the page came; what it cannot show is empty. */
+function shownDefault(field) {
+  const copy = field.cloneNode();
+  copy.value = field.defaultValue;
+  return copy.value;
 }
 
 function differs(field) {

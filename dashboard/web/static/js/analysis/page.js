@@ -1,6 +1,6 @@
 // The page of charts: filters lead to the URL that they select, charts can be zoomed.
 
-import { byId, whenChanged } from "../elements.js";
+import { byId, queryWith, whenChanged } from "../elements.js";
 import { drawCharts } from "./charts.js";
 import { wireForm } from "./forms.js";
 
@@ -8,14 +8,9 @@ const form = byId("filters");
 const given = new URLSearchParams(form.dataset.query);
 
 form.addEventListener("submit", (event) => event.preventDefault());
-whenChanged(form, (target) => {
-  const next = new URLSearchParams(given);
-  next.delete(target.name);
-  if (target.value.trim()) next.set(target.name, target.value.trim());
-  if (target.name === "span") { next.delete("from"); next.delete("to"); }
-  if (target.name === "from") next.delete("span");
-  if (target.name === "to" && !next.get("from")) return; // wait for the start
-  go(next);
+whenChanged(form, (fields) => {
+  const next = queryWith(given, fields);
+  if (next) go(next);
 });
 
 const toggle = byId("toggle-filters"); // shown on a phone only

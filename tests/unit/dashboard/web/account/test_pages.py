@@ -259,6 +259,25 @@ def test_settings_that_cannot_be_meant_are_refused(
     assert engineer.read("/api/settings").json["version"] == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("06:00 14:00", "13:00 22:00", "The shifts 'Früh' and 'Spät' overlap."),
+        ("06:00 14:00", "14:00 ", "shifts.1.end: '' is no time of day such as 06:00."),
+    ],
+)
+def test_refused_shifts_are_named_in_plain_words(
+    plant: SimSite, first: str, second: str, reason: str
+) -> None:
+    shifts = []
+    for name, hours in (("Früh", first), ("Spät", second)):
+        start, end = hours.split(" ")
+        shifts.append({"name": name, "start": start, "end": end})
+    body = {"version": 0, "shifts": shifts}
+    answer = logged_in(plant, "eve").post("/api/settings", body)
+    assert (answer.status, answer.json["error"]) == (400, reason)
+
+
 def test_language_of_the_plant_counts_before_the_one_of_the_browser(
     plant: SimSite,
 ) -> None:

@@ -92,6 +92,25 @@ def test_value_of_the_filter_that_does_not_fit_is_refused(site: SimSite) -> None
     assert get(site.app, "/api/alert-list?before=x").status == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("from=2026-02-30", "not a date or a time: &#39;2026-02-30&#39;"),
+        ("verdict=%3Ci%3E", "verdict must be one of: real-defect"),
+        ("shift=x", "shift must be one of:"),
+    ],
+)
+def test_page_names_the_reason_of_a_refusal(
+    site: SimSite, query: str, reason: str
+) -> None:
+    browser = {"accept": "text/html"}
+    for path in ("/alerts", "/analysis"):
+        answer = get(site.app, f"{path}?{query}", headers=browser)
+        expected = 200 if path == "/analysis" and "verdict" in query else 400
+        assert answer.status == expected
+        assert (reason in answer.body.decode()) == (expected == 400)
+
+
 def test_alerts_of_one_tool_are_one_group_over_two_pages(site: SimSite) -> None:
     for seq in range(1, 61):
         site.add(seq)
