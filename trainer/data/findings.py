@@ -58,6 +58,7 @@ class FindingKind(StrEnum):
         "Nearly the same picture, with and without a defect",
     )
     NEAR_IN_TWO_SPLITS = "near-in-two-splits", "Nearly the same picture in two splits"
+    GROUPS = "groups", "Groups of --group that promise nothing of others"
     SIMILAR_LABELS = "similar-labels", "Class names that differ by case or space"
     UNLABELLED = "unlabelled", "Photos without a label"
     UNCLEAR_LABEL = "unclear-label", "Photos whose labels do not decide what they show"

@@ -1,8 +1,9 @@
 """The photos of a measurement that has no time for all held-out ones.
 
-The photos are put into an order of which each beginning is an even part of all:
-defective and good photos in their proportion, each spread over the whole list. So a
-measurement may stop at any photo, and its number alone repeats it.
+The photos are put into an order of which each beginning can be measured on: defective
+and good photos in turn, each spread over the whole list, until the good ones suffice
+for the usual promise; the others follow in their proportion. So a measurement may stop
+at any photo, and its number alone repeats it.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,17 +13,30 @@ from models.detections import Detections
 from models.detector import Detector
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import predict_photos
+from trainer.evaluation.thresholds.limits import OVERKILL_TARGET
+from trainer.evaluation.thresholds.order_statistics import parts_needed
+
+# With fewer the threshold promises less than it could, or nothing.
+GOOD_FIRST = parts_needed(OVERKILL_TARGET)
 
 
 def spread_order(photos: Sequence[Photo]) -> list[int]:
-    """Return positions, of which each beginning is an even part of all."""
+    """Return positions, of which each beginning is a part to measure on."""
+    defective, good = (_spread(photos, is_good=is_good) for is_good in (False, True))
+    pairs = zip(defective, good[:GOOD_FIRST], strict=False)
+    in_turn = [index for pair in pairs for index in pair]
     rank: dict[int, Fraction] = {}
-    for is_good in (False, True):
-        group = [i for i, photo in enumerate(photos) if photo.is_good is is_good]
-        spread = sorted(range(len(group)), key=_reversed_bits)
-        for place, member in enumerate(spread):
-            rank[group[member]] = Fraction(2 * place + 1, 2 * len(group))
-    return sorted(rank, key=lambda index: (rank[index], index))
+    for kind in (defective, good):
+        rest = kind[len(in_turn) // 2 :]
+        for place, index in enumerate(rest):
+            rank[index] = Fraction(2 * place + 1, 2 * len(rest))
+    return in_turn + sorted(rank, key=lambda index: (rank[index], index))
+
+
+def _spread(photos: Sequence[Photo], *, is_good: bool) -> list[int]:
+    """Return the positions of one kind, each beginning spread over all of them."""
+    kind = [i for i, photo in enumerate(photos) if photo.is_good is is_good]
+    return [kind[place] for place in sorted(range(len(kind)), key=_reversed_bits)]
 
 
 def _reversed_bits(number: int) -> float:
@@ -39,7 +53,7 @@ def _reversed_bits(number: int) -> float:
 
 
 def measured_part(photos: tuple[Photo, ...], count: int) -> tuple[Photo, ...]:
-    """Return an even part of photos in their own order.
+    """Return a part of photos in their own order.
 
     Args:
         count: Photos of the part; 0 = all.
@@ -65,7 +79,7 @@ def predict_in_time(
         is_late: Called before each other photo, with the photos measured.
 
     Returns:
-        An even part of the photos, and one ``Detections`` for each.
+        A part of the photos, and one ``Detections`` for each.
     """
     found: dict[int, Detections] = {}
     for index in spread_order(photos):

@@ -65,6 +65,7 @@ def train_on_good_parts(
         size_px,
         seed=recipe.seed,
         tiles=recipe.tiles,
+        parts=dataset.split_assignment.parts_of(photos),
         on_photo=observer.measuring(len(photos)),
     )
     seconds = time.monotonic() - started_s

@@ -24,9 +24,12 @@ from trainer.fit.budget import (
 )
 from trainer.fit.engine import Training
 from trainer.fit.hard_negatives import HardNegatives
+from trainer.fit.time_plan import WANTED_STEPS
 from trainer.fit.validation import Validator, plan_validation
 from trainer.run_record import ScheduleRecord
 
+# Of the budget, for photos that are added: the load may be higher at the end.
+SURE_SHARE = 0.75 * FINAL_SHARE
 ANNEALED_IN = 0.25  # of the remaining steps, when a training is cut short
 PROBED_AGAIN_AT = (
     0.5  # of the schedule: late enough for detections, early enough to act
@@ -269,6 +272,7 @@ class Planner:
             if self.budget:
                 if is_new:
                     self._limit_mining(self.budget)
+                self._measure_more(self.budget)
                 steps = int(group.leader_number(self._fitting_steps(self.budget)))
             chosen = (0, 0)
             if group.is_leader:
@@ -283,6 +287,22 @@ class Planner:
                 training.end_at(steps)
                 if not count:
                     self._leave_out("mAP is measured at the end only")
+
+    def _measure_more(self, budget: TimeBudget) -> None:
+        """Plan more photos for the end where the pace leaves time for them.
+
+        What was measured before the training may have been slower: its first step is.
+        """
+        validator, group = self._validator, self._training.group
+        before, each_s = validator.final_count, self._photo_s() * CLOSING_SHARE
+        if not validator.selects or before >= len(validator.held_out):
+            return
+        in_time = math.floor(SURE_SHARE * budget.total_s / max(each_s, 1e-6))
+        in_time = int(group.leader_number(min(len(validator.held_out), in_time)))
+        validator.final_count = max(before, in_time)
+        steps = int(group.leader_number(self._fitting_steps(budget)))
+        if steps < WANTED_STEPS:
+            validator.final_count = before
 
     def _limit_mining(self, budget: TimeBudget) -> None:
         if self._negatives:

@@ -18,6 +18,7 @@ import torch
 from models.counted import counted
 from models.detections import Detections
 from models.heat_map import UNKNOWN_LABEL
+from models.manifest import ThresholdRule
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.sample import Batch
@@ -165,6 +166,9 @@ def train(
     require_named(build_detector(options.detector, 1, options.activation))
     if options.limit:
         options.limit.check(held_out)
+        if options.limit.rule is ThresholdRule.ESCAPES:
+            # The promise is of defective parts that nothing else was chosen on.
+            options = replace(options, selects=False)
     budget = budget_of(options.minutes, started_s)
     plan = _time_plan(
         dataset, options, out / CHECKPOINT_NAME, budget, group, resume=resume

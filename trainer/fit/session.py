@@ -95,7 +95,8 @@ class TrainingSession:
             self.planner.planned_steps,
             self.validator.latest_map_50,
             len(self.validator.photos),
-            self.validator.final_count,
+            # Not the planned number: a part is another one than that of validations.
+            len(self.validator.held_out),
         )
 
     def mine_negatives(self) -> bool:
@@ -155,7 +156,9 @@ class TrainingSession:
             "watch": self.validator.state(),
             "negatives": self.negatives.state() if self.negatives else None,
             "time_plan": replace(
-                self.plan, reduced=tuple(self.planner.reduced)
+                self.plan,
+                reduced=tuple(self.planner.reduced),
+                final_photos=self.validator.final_count % len(self.validator.held_out),
             ).state(),
         }
 

@@ -3,8 +3,8 @@
 What is left out, in this order:
 
 1. measurements while training (``validation.plan_validation``);
-2. photos of the measurement at the end, down to ``LEAST_PHOTOS``: an even part instead
-   of all held-out ones, in ``FINAL_SHARE`` of the time;
+2. photos of the measurement at the end, down to ``LEAST_PHOTOS``: a part instead of
+   all held-out ones, in ``FINAL_SHARE`` of the time;
 3. the size of the input, as long as small defects stay as large as a detector needs;
 4. tiles, and the rest of the input's size, down to ``SMALLEST_INPUT_PX``;
 5. steps: there may be a single one.
@@ -225,7 +225,7 @@ def _words(
     if part < held_out:
         yield (
             f"{minutes}: the run is measured on {part} of {held_out} held-out photos, "
-            "an even part"
+            "or on more if there is time"
         )
     number = max(1, math.floor(steps))
     if number < WANTED_STEPS:

@@ -83,6 +83,7 @@ def with_unknown(
         size_px,
         seed=recipe.seed,
         tiles=recipe.tiles,
+        parts=dataset.split_assignment.parts_of(good),
         on_photo=observer.measuring(len(good)),
     )
     seconds = time.monotonic() - started_s

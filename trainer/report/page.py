@@ -8,7 +8,7 @@ from models.counted import counted
 from models.detections import Detections
 from models.errors import TrainingError
 from models.files import read_regular, write_atomically
-from models.manifest import Metrics, Thresholds
+from models.manifest import Metrics, ThresholdRule, Thresholds
 from models.strict_json import parse_json
 from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.metrics import RIGHT_IOU
@@ -157,7 +157,12 @@ def _head(subject: ReportSubject) -> str:
         sentences.append(f"Of 100 defective parts, {share} unseen.")
     else:
         sentences.append("How many defective parts pass was not measured.")
-    if metrics.overkill is not None:
+    if promised := _promised_overkill(subject):
+        sentences.append(
+            f"Of 1000 good parts like these, at most {1000 * promised:.0f} are alarmed "
+            "on average."
+        )
+    elif metrics.overkill is not None:
         share = _of_hundred(metrics.overkill, "is", "are")
         sentences.append(f"Of 100 good parts, {share} alarmed.")
     else:
@@ -173,6 +178,19 @@ def _head(subject: ReportSubject) -> str:
         f"{metrics.good_images} good) of {source}, split {escape(metrics.split)}"
         f"{apart}.</p></header>"
     )
+
+
+def _promised_overkill(subject: ReportSubject) -> float | None:
+    """Return the promised share, where overkill is measured on the parts that set it.
+
+    The threshold lies above nearly all of them: their own share says little.
+    """
+    thresholds, metrics = subject.thresholds, subject.metrics
+    measured = (metrics.split, metrics.images)
+    is_own = measured == (thresholds.chosen_on, thresholds.images)
+    if not is_own or thresholds.rule is not ThresholdRule.OVERKILL:
+        return None
+    return thresholds.promise.share if thresholds.promise else None
 
 
 def _of_hundred(share: float, one: str, many: str) -> str:

@@ -251,10 +251,11 @@ def _measured_on(record: RunRecord) -> str:
     """Return on which photos mAP was measured while training."""
     shown = sum((point.photos or 0) for point in record.curve[-1:])
     photos = shown or (record.schedule.measured_photos if record.schedule else 0)
-    if photos < record.metrics.images:
+    is_part = record.schedule is not None and record.schedule.final_photos > 0
+    if is_part or photos < record.metrics.images:
         return (
-            f"An estimate: the averaged weights on {photos} of the "
-            f"{counted(record.metrics.images, 'photo')} that the run is measured on."
+            f"An estimate: the averaged weights on {counted(photos, 'photo')}, not on "
+            f"the {record.metrics.images} that the run is measured on."
         )
     return (
         f"The averaged weights on the {counted(photos, 'photo')} that the run is "

@@ -5,8 +5,9 @@ covers what is rare as well as what is usual. How far a good part may be from it
 measured by cross-fitting: each photo's distance is to a memory of the other photos.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from trainer.unknown.inputs import PhotoInputs, feature_maps
 # cells of an input is the time of the branch, so that it grows with them.
 ROWS = 512
 POOL = 20_000  # patches that the memory is chosen from
+NO_PARTS: Mapping[str, Hashable] = MappingProxyType({})
 MOST_PHOTOS = 400  # more good parts change the memory little, and cost time
 FOLDS = 5  # of the cross-fitting
 SKETCH = 24  # numbers that the choice compares; a random projection keeps distances
@@ -53,6 +55,7 @@ def fit_memory(
     *,
     seed: int,
     tiles: Tiles | None = None,
+    parts: Mapping[str, Hashable] = NO_PARTS,
     on_photo: Callable[[], None] = _nothing,
 ) -> FittedMemory:
     """Return the memory of good photos.
@@ -63,6 +66,8 @@ def fit_memory(
             ``MOST_PHOTOS`` a sample is taken.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
+        parts: Part or lot of each photo, by SHA-256: a photo is compared with those of
+            others; without it each photo shows another part.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen, inputs = (
@@ -74,7 +79,8 @@ def fit_memory(
     for photo in chosen:
         patches.append(_patches_of(network, photo, inputs))
         on_photo()
-    of_cells = _cross_distances(patches, generator)
+    shown = [parts.get(photo.sha256, photo.sha256) for photo in chosen]
+    of_cells = _cross_distances(patches, shown, generator)
     distances = np.array([each.max() for each in of_cells], np.float32)
     pool = _pool(patches, generator)
     rows = cover(pool, ROWS, generator)
@@ -172,13 +178,24 @@ def _pool(patches: Sequence[Tensor], generator: torch.Generator) -> Tensor:
 
 
 def _cross_distances(
-    patches: Sequence[Tensor], generator: torch.Generator
+    patches: Sequence[Tensor], parts: Sequence[Hashable], generator: torch.Generator
 ) -> list[FloatArray]:
-    """Return the distances of each photo's cells to a memory of other folds' photos."""
-    order = torch.randperm(len(patches), generator=generator).tolist()
+    """Return the distances of each photo's cells to a memory of other folds' photos.
+
+    Args:
+        parts: Of each photo; all photos of one part are in one fold.
+    """
+    by_part: dict[Hashable, list[int]] = {}
+    for index, part in enumerate(parts):
+        by_part.setdefault(part, []).append(index)
+    together = list(by_part.values())
+    if len(together) == 1:  # one part alone: there are no others to compare with
+        together = [[index] for index in range(len(patches))]
+    shuffled = torch.randperm(len(together), generator=generator).tolist()
+    order = [index for number in shuffled for index in together[number]]
     result: list[FloatArray] = [np.zeros(0, np.float32)] * len(patches)
-    for fold in range(FOLDS):
-        held_out = order[fold::FOLDS]
+    for fold in range(min(FOLDS, len(together))):
+        held_out = [i for number in shuffled[fold::FOLDS] for i in together[number]]
         others = [patches[i] for i in order if i not in set(held_out)]
         rows = cover(_pool(others, generator), ROWS, generator)
         for index in held_out:

@@ -1,5 +1,6 @@
 """Finds faults of the classes of a dataset: too rare, one-sided, spelled twice."""
 
+import math
 from collections import Counter
 
 from models.counted import counted
@@ -9,7 +10,9 @@ from trainer.data.findings import Finding, FindingKind, Level
 
 FEW_EXAMPLES = 10  # boxes of a class; with fewer no recall can be promised
 WANTED_EXAMPLES = 50  # boxes of a class that the fix recommends
-FEW_GOOD = 30  # good parts to measure on; with fewer 2 % overkill cannot be shown
+# Good parts to measure on: with fewer no threshold promises that at most 2 % of good
+# parts are alarmed.
+FEW_GOOD = 49
 
 
 def rare_labels(dataset: Dataset) -> list[Finding]:
@@ -99,17 +102,21 @@ def spellings(dataset: Dataset) -> list[list[str]]:
 def too_few_good(dataset: Dataset) -> list[Finding]:
     """Return a finding where false alarms cannot be measured."""
     measured = dataset.splits.get("val") or next(iter(dataset.splits.values()))
-    photos = [photo for photo in measured if photo.is_good]
-    good = len(dataset.split_assignment.scenes_of(photos))  # frames count once
+    scenes_of = dataset.split_assignment.scenes_of  # frames count once
+    good = len(scenes_of(photo for photo in measured if photo.is_good))
     if good >= FEW_GOOD:
         return []
+    there = len(scenes_of(photo for photo in dataset.photos if photo.is_good))
+    wanted = math.ceil(FEW_GOOD * (there / good if good else 2))
     return [
         Finding(
             Level.WARNING,
             dataset.root,
             "good",
-            f"{counted(good, 'photo')} of good parts to measure false alarms on.",
-            f"Put at least {2 * FEW_GOOD} photos of good parts into good/.",
+            f"{counted(good, 'photo')} of good parts to measure false alarms on: a "
+            f"promise of 2 % takes {FEW_GOOD}.",
+            f"Put {wanted} photos of good parts into good/; a part of them is "
+            "trained on.",
             FindingKind.FEW_GOOD,
         )
     ]

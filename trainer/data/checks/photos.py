@@ -25,6 +25,9 @@ FIX_NEAR = (
     "that way, and --group names parts, lots or days by their file names."
 )
 
+FIX_TORN = "Put all photos into one split: whole groups are then held out."
+FIX_UNNAMED = "Correct --group, or take these photos out."
+
 FIX_PART = "Photograph more parts; frames of one part count as one photo."
 
 PhotoOfSplit = tuple[str, Photo]  # name of the split, photo
@@ -205,6 +208,41 @@ def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
                 Finding(Level.WARNING, photo.path, name, why, FIX_NEAR, kind)
             )
     return findings
+
+
+def groups_of_pattern(dataset: Dataset) -> list[Finding]:
+    """Return where the groups of ``--group`` say nothing of groups not seen."""
+    assignment = dataset.split_assignment
+    if assignment.record.pattern is None:
+        return []
+    sides: dict[int, set[str]] = defaultdict(set)
+    unnamed = []
+    for name, photos in _splits_in_force(dataset).items():
+        numbers = assignment.named_groups_of(photos)
+        for photo, number in zip(photos, numbers, strict=True):
+            if number is None:
+                unnamed.append(photo)
+            else:
+                sides[number].add(name)
+    findings = []
+    if torn := sum(len(names) > 1 for names in sides.values()):
+        why = (
+            f"{counted(torn, 'group')} of --group {agreeing(torn, 'is', 'are')} in "
+            "both splits that the dataset brings: nothing is promised of other groups."
+        )
+        findings.append(_of_groups(dataset, why, FIX_TORN))
+    if unnamed:
+        why = (
+            f"{counted(len(unnamed), 'photo')} {agreeing(len(unnamed), 'is', 'are')} "
+            f"in no group of --group, such as {unnamed[0].path.name}: with one of them "
+            "among the held-out good parts nothing is promised of other groups."
+        )
+        findings.append(_of_groups(dataset, why, FIX_UNNAMED))
+    return findings
+
+
+def _of_groups(dataset: Dataset, why: str, fix: str) -> Finding:
+    return Finding(Level.WARNING, dataset.root, "", why, fix, FindingKind.GROUPS)
 
 
 def near_contradictions(dataset: Dataset) -> list[Finding]:

@@ -73,8 +73,11 @@ def assign_splits(
         assigned[place] = (*assigned.get(place, ()), *good)
     else:
         # A dataset that brings its own splits has its good parts divided by scene
-        # alone: the same ones everywhere. `check` reports near-duplicates.
-        strict = rule is SplitRule.OWN and options.pattern is None
+        # alone: the same ones everywhere. `check` reports near-duplicates. Where its
+        # splits tear the groups of a pattern, no group is held out: good parts would
+        # all follow to val, and none would be trained on.
+        torn = rule is SplitRule.OWN and _are_torn(chosen, subset)
+        strict = rule is SplitRule.OWN and (options.pattern is None or torn)
         subset |= assign_good(good, scenes if strict else chosen, known, subset)
         moves = rule is SplitRule.HELD_OUT and (good or val)
         moved = [p for p in train if moves and subset[p.sha256] == HELD_OUT]
@@ -93,6 +96,16 @@ def assign_splits(
     return assigned, SplitAssignment(
         record, chosen, near, splits_groups, scenes, contradictions
     )
+
+
+def _are_torn(groups: NumberByHash, subset: NumberByHash) -> bool:
+    """Return whether photos of one group are trained and measured on."""
+    sides = (
+        {groups[name] for name, side in subset.items() if side == wanted}
+        for wanted in (TRAIN, HELD_OUT)
+    )
+    trained, held_out = sides
+    return bool(trained & held_out)
 
 
 def _hold_out_measurable(

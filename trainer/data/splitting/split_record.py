@@ -26,7 +26,7 @@ from models.errors import DatasetError
 from models.files import read_regular, write_atomically
 from models.manifest import Sha256
 from models.pictures import FULL_DEPTH
-from trainer.data.splitting.group_pattern import compiled
+from trainer.data.splitting.group_pattern import compiled, group_names
 from trainer.data.splitting.stratify import SplittablePhoto
 
 SPLIT_NAME = "split.json"
@@ -163,6 +163,32 @@ class SplitAssignment:
     def groups_of(self, photos: Sequence[SplittablePhoto]) -> list[int]:
         """Return the group of each photo, for ``folds``."""
         return [self.groups[photo.sha256] for photo in photos]
+
+    def named_groups_of(self, photos: Sequence[SplittablePhoto]) -> list[int | None]:
+        """Return the group that the pattern names for each photo; None = it names none.
+
+        Photos that it does not name have groups by likeness, which say nothing of lots
+        or designs.
+        """
+        places = [self.record.photos.get(photo.sha256) for photo in photos]
+        paths = [place.name if place else "" for place in places]
+        if self.record.pattern is None:
+            return [None] * len(photos)
+        names = group_names(paths, self.record.pattern)
+        return [
+            None if name is None or place is None else self.groups[photo.sha256]
+            for photo, place, name in zip(photos, places, names, strict=True)
+        ]
+
+    def parts_of(self, photos: Sequence[SplittablePhoto]) -> dict[str, Hashable]:
+        """Return the part of each photo, by SHA-256: its named group, or its scene."""
+        named = self.named_groups_of(photos)
+        return {
+            photo.sha256: ("scene", self.scenes.get(photo.sha256, photo.sha256))
+            if group is None
+            else ("group", group)
+            for photo, group in zip(photos, named, strict=True)
+        }
 
     def with_held_out(self, held_out: Sequence[SplittablePhoto]) -> "SplitAssignment":
         """Return the same photos with other subsets: all but some are trained on."""

@@ -41,11 +41,10 @@ class PhotoOrigins:
             photo.sha256: assignment.scenes.get(photo.sha256, photo.sha256)
             for photo in measured
         }
-        if assignment.record.pattern is None:
-            return cls(scenes, {})
-        known = set(assignment.groups_of(list(trained)))
-        numbers = zip(measured, assignment.groups_of(measured), strict=True)
-        return cls(scenes, {p.sha256: n for p, n in numbers if n not in known})
+        known = set(assignment.named_groups_of(list(trained))) | {None}
+        numbers = zip(measured, assignment.named_groups_of(measured), strict=True)
+        unseen = {p.sha256: n for p, n in numbers if n is not None and n not in known}
+        return cls(scenes, unseen)
 
 
 NO_ORIGINS = PhotoOrigins({}, {})  # each photo shows another part, of no known group

@@ -57,9 +57,12 @@ def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
     happen = "are alarmed" if is_overkill else "escape"
     happened = "alarmed" if is_overkill else "escaped"
     parts = promise.parts
+    like = "like these"
+    if promise.groups is not None:
+        like = f"of {agreeing(promise.groups, 'this group', 'these groups')}"
     yield (
         "One score threshold for all classes: on average at most "
-        f"{_percent(promise.share)} of {kind} parts like these {happen}, by "
+        f"{_percent(promise.share)} of {kind} parts {like} {happen}, by "
         f"{counted(parts, f'{kind} part')} that nothing else was chosen on."
     )
     if promise.basis is PromiseBasis.FOLDS:
@@ -80,7 +83,7 @@ def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
         missing = counted(needed - parts, f"more {kind} part")
         yield (
             f"{_percent(target)} takes {counted(needed, f'{kind} part')} to measure "
-            f"on: {missing}."
+            f"on: {missing}, not counting those that are trained on."
         )
     yield from _assumption(promise, target)
 
@@ -94,10 +97,9 @@ def _assumption(promise: Promise, target: float) -> Iterator[str]:
     yield (
         f"The parts are of {groups} that {agreeing(promise.groups, 'was', 'were')} not "
         f"trained on; at most {_percent(target)} in their mean, each with the same "
-        "weight. That is for groups like these. For any group that was not seen at "
-        f"most {_percent(promise.unseen_group)} is guaranteed on average: with "
-        f"{groups} nothing below {_percent(1 / (promise.groups + 1))} is possible "
-        "without assumptions."
+        "weight. Of a group that was not seen expect more: at most "
+        f"{_percent(promise.unseen_group)} on average is guaranteed, and with "
+        f"{groups} nothing below {_percent(1 / (promise.groups + 1))} can be."
     )
 
 

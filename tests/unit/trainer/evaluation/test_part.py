@@ -10,7 +10,12 @@ from models.boxes import FloatArray
 from models.preprocess import Frame
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Photo, open_dataset
-from trainer.evaluation.part import measured_part, predict_in_time, spread_order
+from trainer.evaluation.part import (
+    GOOD_FIRST,
+    measured_part,
+    predict_in_time,
+    spread_order,
+)
 
 
 def photos(defective: int, good: int) -> tuple[Photo, ...]:
@@ -29,17 +34,34 @@ def photos(defective: int, good: int) -> tuple[Photo, ...]:
     )
 
 
-@pytest.mark.parametrize("size", [12, 24, 48, 90])
-def test_each_beginning_has_defective_and_good_photos_in_their_proportion(
-    size: int,
-) -> None:
+@pytest.mark.parametrize("size", [12, 24, 48, 80])
+def test_each_beginning_has_defective_and_good_photos_in_turn(size: int) -> None:
     every = photos(80, 40)
     order = spread_order(every)
     assert sorted(order) == list(range(120))
     good = sum(every[i].is_good for i in order[:size])
-    assert good == pytest.approx(size / 3, abs=1)
+    assert good == size / 2
     halves = [i < 40 for i in order[:size] if i < 80]
     assert sum(halves) == pytest.approx(len(halves) / 2, abs=1)
+
+
+def test_photos_after_those_of_the_promise_come_in_their_proportion() -> None:
+    every = photos(100, 249)
+    order = spread_order(every)
+    good = [every[i].is_good for i in order]
+    assert sum(good[: 2 * GOOD_FIRST]) == GOOD_FIRST
+    later = good[2 * GOOD_FIRST :][:100]
+    assert sum(later) == pytest.approx(100 * 200 / 251, abs=1)
+
+
+@pytest.mark.parametrize(("defective", "good"), [(150, 3), (3, 150), (0, 5), (5, 0)])
+def test_few_photos_of_one_kind_come_first(defective: int, good: int) -> None:
+    every = photos(defective, good)
+    order = spread_order(every)
+    assert sorted(order) == list(range(len(every)))
+    fewer = good < defective
+    kinds = [every[i].is_good is fewer for i in order[: 2 * min(defective, good)]]
+    assert sum(kinds) == min(defective, good)
 
 
 def test_part_keeps_the_order_of_the_photos() -> None:

@@ -82,7 +82,7 @@ def test_measuring_takes_a_tenth_of_the_minutes_and_training_ends_in_time(
     trained = train(minutes, load)
     assert trained.measured_share <= MEASURED_SHARE + 0.005
     assert 0.9 <= trained.took_share <= 1.1
-    assert trained.phase == 1
+    assert trained.phase == pytest.approx(1)
     assert trained.final_photos >= LEAST_PHOTOS
 
 
@@ -108,6 +108,18 @@ def test_work_without_time_is_left_out_and_stated(
     stated = " ".join(trained.reduced)
     assert "there is no time for each validation" in stated
     assert f"the run is measured on {trained.final_photos} of " in stated
+
+
+def test_pace_that_is_higher_than_the_probe_said_measures_more_photos(
+    train: Callable[..., Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(10, "overloaded").final_photos
+    probed_slowly = train(10, "quiet").final_photos
+    monkeypatch.setitem(LOADS, "slow probe", lambda at: 8 if at < 0.02 else 1)
+    then_quiet = train(10, "slow probe")
+    assert then_quiet.final_photos > 2 * first
+    assert then_quiet.final_photos > 0.6 * probed_slowly
+    assert then_quiet.measured_share <= MEASURED_SHARE + 0.005
 
 
 def test_few_held_out_photos_are_all_measured(train: Callable[..., Trained]) -> None:

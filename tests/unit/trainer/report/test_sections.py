@@ -59,7 +59,7 @@ def test_accuracy_shows_four_overlaps(metrics: Metrics) -> None:
 @pytest.mark.parametrize(
     ("measured", "text"),
     [
-        (4, "An estimate: the averaged weights on 4 of the 12 photos"),
+        (4, "An estimate: the averaged weights on 4 photos, not on the 12 that"),
         (12, "The averaged weights on the 12 photos that the run is measured on."),
     ],
     ids=["part", "all"],

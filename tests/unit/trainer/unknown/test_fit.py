@@ -1,5 +1,6 @@
 """A memory of good patches: what it keeps, and how far good parts are from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_same_photos_and_seed_give_the_same_memory(tmp_path: Path) -> None:
     assert first.description.aligned is not None
     assert first.good.places.shape == (20, 4)
     assert (first.good.places[:, :2] < first.good.places[:, 2:]).all()
+
+
+def test_photo_of_a_part_is_not_compared_with_others_of_it(tmp_path: Path) -> None:
+    """Five pictures, four times each: without their parts each photo knows its copy."""
+    photos = open_dataset(write_coco(tmp_path / "d", {"train": 1}, good=5)).photos
+    good = [
+        replace(photo, sha256=f"{copy}{photo.sha256}")
+        for photo in photos
+        if photo.is_good
+        for copy in range(4)
+    ]
+    torch.manual_seed(0)
+    network = YOLOX(GraftSize.N, 1, Activation.RELU)
+    parts = {photo.sha256: photo.path for photo in good}
+    size_px = (64, 64)
+    alone = fit_memory(network, good, size_px, seed=1, parts=parts).good.distances
+    mixed = fit_memory(network, good, size_px, seed=1).good.distances
+    assert alone.min() > 2 * np.median(mixed)
+    one = dict.fromkeys(parts, "lot")
+    assert len(fit_memory(network, good, size_px, seed=1, parts=one).good.photos) == 20
 
 
 def test_patches_of_tiles_are_those_of_all_tiles(tmp_path: Path) -> None:

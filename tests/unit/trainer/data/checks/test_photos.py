@@ -14,12 +14,14 @@ from tests.simulators.photos import annotation, write_coco
 from trainer.data.checks.check import check_dataset
 from trainer.data.checks.photos import (
     copies_of,
+    groups_of_pattern,
     labelled_alike,
     near_duplicates_across_splits,
 )
 from trainer.data.checks.repaired_copy import write_repaired_copy
 from trainer.data.dataset import open_dataset
 from trainer.data.findings import Finding, FindingKind, Level
+from trainer.data.splitting.split_record import SplitOptions
 
 
 def with_a_second_shot(root: Path, first: str, second: str) -> None:
@@ -35,6 +37,27 @@ def test_shots_of_one_part_in_train_and_val_are_reported(tmp_path: Path) -> None
     [finding] = near_duplicates_across_splits(open_dataset(root))
     assert (finding.file.name, finding.place) == ("val-0.png", "val")
     assert "train-0.png in train" in finding.why
+
+
+def test_groups_that_the_own_splits_tear_are_reported_and_good_parts_still_train(
+    tmp_path: Path,
+) -> None:
+    root = write_coco(tmp_path / "d", good=8)
+    options = SplitOptions(pattern=r"(\d)\.png")  # train-0, val-0 and good/0, ...
+    dataset = open_dataset(root, split=options)
+    finding, *others = groups_of_pattern(dataset)
+    assert "4 groups of --group are in both splits" in finding.why
+    assert not others
+    assert sum(photo.is_good for photo in dataset.splits["train"]) == 4
+    assert sum(photo.is_good for photo in dataset.splits["val"]) == 4
+
+
+def test_photos_that_no_group_names_are_reported(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", {"all": 10}, good=3)
+    options = SplitOptions(pattern=r"all-(\d)\.png")
+    (finding,) = groups_of_pattern(open_dataset(root, split=options))
+    assert "3 photos are in no group of --group, such as 0.png" in finding.why
+    assert not groups_of_pattern(open_dataset(root))
 
 
 def test_each_picture_is_its_own_copy_and_labelled_like_itself(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_too_few_good_parts_use_the_highest_score_and_state_how_many_are_missing
     assert (
         "at most 4.8 % of good parts like these are alarmed, by 20 good parts" in text
     )
-    assert "2 % takes 49 good parts to measure on: 29 more good parts." in text
+    assert "2 % takes 49 good parts to measure on: 29 more good parts, not" in text
     assert "parts like these only: same product, camera and light" in text
 
 
@@ -261,7 +261,7 @@ def test_groups_weigh_the_same_and_limit_what_is_promised() -> None:
     assert chosen.promise.groups == 5
     assert chosen.promise.unseen_group == pytest.approx(1.1 / 6)
     text = thresholds_text(chosen)
-    assert "at most 18 % is guaranteed on average: with 5 groups nothing" in text
+    assert "at most 18 % on average is guaranteed, and with 5 groups nothing" in text
     alone = choose_thresholds(answer, photos, ("a",), "val")
     assert alone.scores["a"] < 0.8
 

@@ -7,7 +7,12 @@ import pytest
 
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.data.splitting.split_record import SplitAssignment, SplitRecord, SplitRule
+from trainer.data.splitting.split_record import (
+    PhotoPlace,
+    SplitAssignment,
+    SplitRecord,
+    SplitRule,
+)
 from trainer.evaluation.thresholds.parts import NO_ORIGINS, CountedParts, PhotoOrigins
 from trainer.evaluation.thresholds.scored import ScoredImage
 
@@ -24,7 +29,12 @@ def scored(name: str, score: float) -> ScoredImage:
 
 
 def assignment(pattern: str | None) -> SplitAssignment:
-    record = SplitRecord(rule=SplitRule.HELD_OUT, seed=0, pattern=pattern, photos={})
+    places = {
+        name: PhotoPlace(name=f"{name}.png", side="val", group=0) for name in "abcd"
+    }
+    record = SplitRecord.model_construct(
+        rule=SplitRule.HELD_OUT, seed=0, pattern=pattern, photos=places
+    )
     groups = {"a": 1, "b": 1, "c": 2, "d": 3}
     return SplitAssignment(
         record, groups, {}, splits_groups=False, scenes={"a": 7, "b": 7}
@@ -48,12 +58,18 @@ def test_every_photo_is_a_part_where_nothing_is_known_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trained", "groups"), [("d", (1, 2)), ("", (1, 2)), ("c", None)]
+    ("pattern", "trained", "groups"),
+    [
+        ("(.)", "d", (1, 2)),
+        ("(.)", "", (1, 2)),
+        ("(.)", "c", None),
+        ("([ab])", "d", None),  # photo c is of no named group
+    ],
 )
 def test_groups_are_known_where_no_photo_of_them_was_trained_on(
-    trained: str, groups: tuple[int, ...] | None
+    pattern: str, trained: str, groups: tuple[int, ...] | None
 ) -> None:
     seen = [photo(name) for name in trained]
-    origins = PhotoOrigins.of(assignment("(.)"), MEASURED, seen)
+    origins = PhotoOrigins.of(assignment(pattern), MEASURED, seen)
     images = [scored("a", 0.25), scored("b", 0.75), scored("c", 0.5)]
     assert CountedParts.of(images, origins).groups == groups
