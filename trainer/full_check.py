@@ -78,6 +78,8 @@ def with_small_boxes(
         size_px: Longer side of the input; None = as ``train`` chooses it.
     """
     photos = _trained_on(report.dataset)
+    if not photos:  # bad/ alone: there is nothing to train on
+        return report
     tiles = choose_tiles(photos, size_px, option)
     height_px, width_px = (
         tiles.picture_size_px if tiles else input_size(photos, size_px)

@@ -43,6 +43,9 @@ NOT_FOR_GOOD_PARTS = (
     "freeze",
     "folds",
     "learning_curve",
+    "compare",
+    "batch",
+    "learning_rate",
 )
 
 

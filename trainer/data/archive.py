@@ -39,7 +39,7 @@ from zipfile import (
 from models.counted import counted
 from models.errors import DatasetError
 from models.files import fsync_folder, sha256_of
-from trainer.data.formats.files import DEEPEST_FOLDER
+from trainer.data.formats.files import DEEPEST_FOLDER, VERDICT_FOLDERS
 from trainer.data.paths import UnusableNameError, path_below, shown
 
 logger = logging.getLogger(__name__)
@@ -335,10 +335,12 @@ def _put_in_place(partial: Path, folder: Path, members: Sequence[Member]) -> Non
 
 
 def _top(folder: Path) -> Path:
-    """Return the innermost folder that holds everything."""
+    """Return the innermost folder that holds everything; ``good/`` is not one."""
     for _ in range(DEEPEST_TOP):
         inside = list(folder.iterdir())
         if len(inside) != 1 or not inside[0].is_dir():
+            break
+        if inside[0].name in VERDICT_FOLDERS:
             break
         folder = inside[0]
     return folder

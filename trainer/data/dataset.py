@@ -209,15 +209,22 @@ class Dataset:
             train = tuple(p for p in photos if subset(p) == TRAIN)
             val = tuple(p for p in photos if subset(p) == HELD_OUT)
         if self.has_good_parts_only:
-            self._refuse_few_good(len(train) + len(val))
+            self._refuse_few_good(train, val)
         else:
             self._refuse_without_defects(train, val)
         return train, val
 
-    def _refuse_few_good(self, good: int) -> None:
+    def _refuse_few_good(self, train: Sequence[Photo], val: Sequence[Photo]) -> None:
+        good = len(self.split_assignment.scenes_of((*train, *val)))  # frames count once
+        if good >= LEAST_GOOD_ALONE and not (train and val):
+            raise DatasetError(
+                f"{self.root}: no good part to {'measure' if train else 'train'} on.",
+                why="All photos are of one group.",
+                fix="Choose a --group that keeps fewer photos together.",
+            )
         if good < LEAST_GOOD_ALONE:
             raise DatasetError(
-                f"{self.root}: {counted(good, 'photo')} of good parts, and no "
+                f"{self.root}: photos of {counted(good, 'good part')}, and no "
                 "labelled defect.",
                 why="From good parts alone the class unknown is learned: how they "
                 f"differ takes at least {LEAST_GOOD_ALONE}.",

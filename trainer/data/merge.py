@@ -137,6 +137,7 @@ def plan_merge(
     merge.unlabelled = len(new.unlabelled)
     old = (*base.photos, *base.unlabelled)
     known = {photo.content: (photo, base.labels) for photo in old}  # with its labels
+    bad = {photo.content: photo for photo in base.bad}
     taken: list[Photo] = []
     for photo in new.photos:
         stated = origin.photos.get(photo.sha256) if origin else None
@@ -149,9 +150,13 @@ def plan_merge(
                 merge.known += 1
             else:
                 merge.disputed.append(new.relative(photo.path))
+        elif photo.content in bad and photo.is_good:
+            merge.disputed.append(new.relative(photo.path))
         else:
+            bad.pop(photo.content, None)  # its boxes say more than bad/
             known[photo.content] = (photo, new.labels)
             taken.append(replace(photo, labels=_renumbered(photo, new.labels, labels)))
+    merge.dataset = replace(merge.dataset, bad=tuple(bad.values()))
     _add(merge, taken)
     merge.provenance = _joined(old_origin, origin, merge.dataset.photos)
     return merge
@@ -175,7 +180,8 @@ def write_merge(
         refuse_inside(original, out, "--out")
     try:
         with replaced_folder(out) as folder:
-            photos = (*merge.dataset.photos, *merge.dataset.unlabelled)
+            merged = merge.dataset
+            photos = (*merged.photos, *merged.unlabelled, *merged.bad)
             require_free(folder, sum(each.path.stat().st_size for each in photos))
             _write(merge, folder)
     except ForeignFolderError as exc:
@@ -234,6 +240,8 @@ def _write(merge: Merge, folder: Path) -> None:
     for photo in dataset.unlabelled:
         if photo.state is LabelState.UNLABELLED:
             copy_photo(photo, folder, free_name(dataset.root, photo, taken))
+    for photo in dataset.bad:
+        copy_photo(photo, folder, free_name(dataset.root, photo, taken))
     lists_good = TRAIN in dataset.splits
     for number, (split, photos) in enumerate(dataset.splits.items(), 1):
         listed: list[LabelledPicture] = []

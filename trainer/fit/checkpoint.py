@@ -188,12 +188,13 @@ def cannot_resume(path: Path, cause: Exception) -> TrainingError:
 def _refuse_change(
     path: Path, made_with: Mapping[str, str], wanted: Mapping[str, str]
 ) -> None:
-    changed = [key for key, value in wanted.items() if made_with.get(key) != value]
+    keys = dict.fromkeys((*wanted, *made_with))
+    changed = [key for key in keys if made_with.get(key) != wanted.get(key)]
     if changed:
         key = changed[0]
         raise TrainingError(
             f"{path}: made with {key} = {made_with.get(key)}.",
-            why=f"Now {key} = {wanted[key]}.",
+            why=f"Now {key} = {wanted.get(key)}.",
             fix="Resume with the same photos and options, or train again without "
             "--resume.",
         )

@@ -19,6 +19,7 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
+from trainer.evaluation.leakage import trained_parts
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.thresholds.parts import PhotoOrigins
@@ -92,10 +93,14 @@ def _record(
 ) -> RunRecord:
     labels, (held_out, found) = (UNKNOWN_LABEL,), measured
     good = fitted.good
-    scored = (*good.photos, *held_out)
     split = "val" if dataset.splits.get("val") else "held-out"
+    trained_on = dataset.for_training()[0]
+    known = trained_parts(dataset.split_assignment, trained_on, held_out)
+    # Frames of a part that the memory holds are known by heart: they promise nothing.
+    unseen, answers = ((), []) if known.good else (held_out, found)
+    scored = (*good.photos, *unseen)
     thresholds = choose_thresholds(
-        [*as_detections(good.photos, good.scores), *found],
+        [*as_detections(good.photos, good.scores), *answers],
         scored,
         labels,
         "good",
@@ -122,7 +127,7 @@ def _record(
         versions=library_versions(),
         seconds=seconds,
         thresholds=thresholds,
-        metrics=measure(found, held_out, labels, thresholds, split),
+        metrics=known.mask(measure(found, held_out, labels, thresholds, split)),
         curve=(),
         unknown=unknown_record(dataset, fitted, recipe, seconds),
         machine=this_machine(),

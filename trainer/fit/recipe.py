@@ -8,7 +8,7 @@ that were not trained on.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -64,7 +64,6 @@ from trainer.fit.provenance import (
     library_versions,
     this_machine,
 )
-from trainer.fit.repeat import Repeat
 from trainer.fit.sampler import (
     ResumableBatchSampler,
     SeededPhotos,
@@ -164,11 +163,7 @@ def train(
     if options.unknown:
         require_unknown(dataset, options)
     require_named(build_detector(options.detector, 1, options.activation))
-    if options.limit:
-        options.limit.check(held_out)
-        if options.limit.rule is ThresholdRule.ESCAPES:
-            # The promise is of defective parts that nothing else was chosen on.
-            options = replace(options, selects=False)
+    options = _limited(options, held_out)
     budget = budget_of(options.minutes, started_s)
     plan = _time_plan(
         dataset, options, out / CHECKPOINT_NAME, budget, group, resume=resume
@@ -177,7 +172,7 @@ def train(
     if budget:
         recipe = replace(recipe, warmup_steps=plan.warmup_steps)
     require_share(recipe.batch, group)
-    made_with = _made_with(recipe, dataset, options.repeats)
+    made_with = _made_with(recipe, dataset, options)
     group.require_same("recipe and photos", str(made_with))
 
     data = _training_data(recipe, trained_on)
@@ -211,6 +206,21 @@ def train(
     _train_steps(session, batches, checkpoint, observer)
     group.leave_to_leader()
     return _finish(dataset, options, out, observer, prepared, session)
+
+
+def _limited(options: TrainOptions, held_out: Sequence[Photo]) -> TrainOptions:
+    """Return the options, whose limit these photos can promise.
+
+    Raises:
+        DatasetError: They cannot: there are no parts to count.
+    """
+    if options.limit is None:
+        return options
+    options.limit.check(held_out)
+    if options.limit.rule is ThresholdRule.ESCAPES:
+        # The promise is of defective parts that nothing else was chosen on.
+        return replace(options, selects=False)
+    return options
 
 
 def _negatives(
@@ -550,11 +560,13 @@ def _held_out_name(dataset: Dataset) -> str:
 
 
 def _made_with(
-    recipe: Recipe, dataset: Dataset, repeat: Repeat | None
+    recipe: Recipe, dataset: Dataset, options: TrainOptions
 ) -> dict[str, str]:
     """Return the values that must not change on a resume; stored in checkpoints."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
-    schedule = "the run's own"
+    schedule, repeat = "the run's own", options.repeats
+    if options.unknown:
+        values["class unknown"] = "--unknown"
     if repeat:
         schedule = (
             f"{counted(repeat.schedule.steps, 'step')}, moved {repeat.schedule.past}"

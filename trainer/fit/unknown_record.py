@@ -198,4 +198,12 @@ def to_check(record: UnknownRecord) -> Iterator[str]:
             f"{count} of good parts {are} unlike the others ({first_names(names)}): "
             "look for an unlabelled defect, label it, or move the photo out of good/."
         )
+    elif record.highest:
+        # Many defects among the good parts are like each other: none is unusual.
+        names = [one.photo for one in record.highest]
+        yield (
+            "The threshold lies above the good photos that score highest "
+            f"({first_names(names)}): an unlabelled defect on them would hide others "
+            "like it. Look at them once."
+        )
     yield from record.notes

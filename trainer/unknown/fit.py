@@ -183,7 +183,7 @@ def _cross_distances(
     """Return the distances of each photo's cells to a memory of other folds' photos.
 
     Args:
-        parts: Of each photo; all photos of one part are in one fold.
+        parts: The part that a photo shows, ``[N]``; those of one part share a fold.
     """
     by_part: dict[Hashable, list[int]] = {}
     for index, part in enumerate(parts):

@@ -7,7 +7,7 @@ from pathlib import Path
 from models.label_files import LabelledBox, LabelledPicture
 from trainer.data.checks.boxes import corners
 from trainer.data.dataset import Photo
-from trainer.data.formats.files import GOOD_FOLDER
+from trainer.data.formats.files import BAD_FOLDER, GOOD_FOLDER, VERDICT_FOLDERS
 from trainer.data.formats.rows import split_name
 from trainer.data.paths import UnusableNameError, file_below
 
@@ -59,9 +59,11 @@ def free_name(root: Path, photo: Photo, taken: set[str]) -> str:
     inside = photo.path.is_relative_to(root)
     place = photo.path.relative_to(root) if inside else Path(photo.path.name)
     first, *others = place.parts
-    is_good = first == GOOD_FOLDER and photo.is_good and bool(others)
-    below = Path(*others) if first in {IMAGES_FOLDER, GOOD_FOLDER} and others else place
-    wanted = Path(GOOD_FOLDER if is_good else IMAGES_FOLDER) / below
+    folder = IMAGES_FOLDER
+    if photo.is_bad or (first == GOOD_FOLDER and photo.is_good and others):
+        folder = BAD_FOLDER if photo.is_bad else GOOD_FOLDER
+    known = {IMAGES_FOLDER, *VERDICT_FOLDERS}
+    wanted = Path(folder) / (Path(*others) if first in known and others else place)
     name, number = wanted.as_posix(), 1
     while name.casefold() in taken:  # two splits may have the same names
         number += 1

@@ -115,8 +115,8 @@ def too_few_good(dataset: Dataset) -> list[Finding]:
             "good",
             f"{counted(good, 'photo')} of good parts to measure false alarms on: a "
             f"promise of 2 % takes {FEW_GOOD}.",
-            f"Put {wanted} photos of good parts into good/; a part of them is "
-            "trained on.",
+            f"Put {counted(wanted, 'photo')} of good parts into good/; a part of them "
+            "is trained on.",
             FindingKind.FEW_GOOD,
         )
     ]

@@ -72,6 +72,7 @@ def write_repaired_copy(
     try:
         with replaced_folder(out) as folder:
             photos = [photo for split in dataset.splits.values() for photo in split]
+            photos += dataset.bad
             require_free(folder, sum(photo.path.stat().st_size for photo in photos))
             _write(dataset, folder)
     except ForeignFolderError as exc:
@@ -97,6 +98,8 @@ def _write(dataset: Dataset, folder: Path) -> None:
     for photo in dataset.unlabelled:
         if photo.state is LabelState.UNLABELLED:
             copy_photo(photo, folder, free_name(dataset.root, photo, taken))
+    for photo in dataset.bad:
+        copy_photo(photo, folder, free_name(dataset.root, photo, taken))
     for number, (split, photos) in enumerate(dataset.splits.items(), 1):
         listed: list[LabelledPicture] = []
         for photo in photos:

@@ -13,6 +13,7 @@ from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats import cvat
 from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.files import (
+    GOOD_FOLDER,
     VERDICT_FOLDERS,
     PictureFinder,
     files_and_packages,
@@ -110,7 +111,8 @@ def _named(root: Path, finding: Finding) -> str:
 
 def _no_labels(root: Path, files: list[Path], named: list[str]) -> DatasetError:
     """Return the error of a folder without labels, with what it holds instead."""
-    fix = "Export the dataset in one of these formats into this folder."
+    fix = "Export the labels in one of these formats into this folder. Photos of good "
+    fix += f"parts need none: put them into {GOOD_FOLDER}/."
     if inside := datasets_inside(root, files):
         named = [f"Labels are in {first_names(inside)}.", *named]
         fix = f"Give one folder of photos and labels, for example {root / inside[0]}."

@@ -224,7 +224,9 @@ def _fixed(
 
 
 def _measurable(photos: Sequence[GroupablePhoto], subset: NumberByHash) -> bool:
-    shown = {subset[photo.sha256] for photo in photos if len(photo.labels)}
+    """Return whether both subsets show a defect, or good parts where there is none."""
+    defective = [photo for photo in photos if len(photo.labels)]
+    shown = {subset[photo.sha256] for photo in defective or photos}
     return len(shown) == len(SUBSETS)
 
 

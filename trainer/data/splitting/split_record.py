@@ -14,6 +14,7 @@ later.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -32,6 +33,9 @@ from trainer.data.splitting.stratify import SplittablePhoto
 SPLIT_NAME = "split.json"
 SPLIT_MAX_BYTES = 256 << 20  # a million photos have some 200 MB
 SCHEMA_VERSION = 1
+ALIKE_SHARE = (
+    0.2  # of the photos in one group of near-duplicates: more are not one part
+)
 # By the numbers TRAIN and HELD_OUT.
 SUBSETS: tuple[Literal["train"], Literal["val"]] = ("train", "val")
 
@@ -181,14 +185,23 @@ class SplitAssignment:
         ]
 
     def parts_of(self, photos: Sequence[SplittablePhoto]) -> dict[str, Hashable]:
-        """Return the part of each photo, by SHA-256: its named group, or its scene."""
+        """Return the part of each photo, by SHA-256: its named group, or its likeness.
+
+        Near-duplicates are one part, but where photos of a fixed view are all alike:
+        there only frames of one scene are.
+        """
         named = self.named_groups_of(photos)
-        return {
-            photo.sha256: ("scene", self.scenes.get(photo.sha256, photo.sha256))
-            if group is None
-            else ("group", group)
-            for photo, group in zip(photos, named, strict=True)
-        }
+        like = {photo.sha256: self.near.get(photo.sha256) for photo in photos}
+        largest = max(Counter(like.values()).values(), default=0)
+        if None in like.values() or largest > ALIKE_SHARE * len(photos):
+            like = {photo.sha256: self.scenes.get(photo.sha256) for photo in photos}
+        parts: dict[str, Hashable] = {}
+        for photo, group in zip(photos, named, strict=True):
+            name, number = photo.sha256, like[photo.sha256]
+            parts[name] = name if number is None else ("like", number)
+            if group is not None:
+                parts[name] = ("group", group)
+        return parts
 
     def with_held_out(self, held_out: Sequence[SplittablePhoto]) -> "SplitAssignment":
         """Return the same photos with other subsets: all but some are trained on."""

@@ -364,3 +364,17 @@ def test_verb_prints_what_it_adds_and_what_it_leaves_out(data: Data) -> None:
 
 def check(folder: Path, *options: str) -> Answer:
     return graftline("check", folder, *options, cwd=folder.parent)
+
+
+def test_photos_of_bad_parts_stay(data: Data) -> None:
+    draw(data.dataset / "bad" / "b.png", 150)
+    draw(data.dataset / "bad" / "named.png", 151)
+    data.add("images/named.png", 151, PhotoVerdict.DEFECT)  # now with its box
+    draw(data.export / "good" / "twin.png", 150)  # the same picture, said to be good
+    data.add("good/a.png", 200, PhotoVerdict.GOOD)
+    data.finish()
+    merge = data.merge()
+    merged = open_dataset(data.folder / "new")
+    assert [photo.path.name for photo in merged.bad] == ["b.png"]
+    assert merge.disputed == ["good/twin.png"]
+    assert merge.added["train"] == 2

@@ -272,6 +272,16 @@ def test_resume_with_renamed_classes_is_refused(
         train(renamed, OPTIONS, finished, Recorder(), resume=True)
 
 
+def test_resume_without_unknown_is_refused(tmp_path: Path) -> None:
+    many = open_dataset(write_coco(tmp_path / "d", good=44))
+    options = replace(OPTIONS, unknown=True)
+    out = tmp_path / "run"
+    out.mkdir()
+    train(many, options, out, Recorder(), resume=False)
+    with pytest.raises(TrainingError, match="made with class unknown = --unknown"):
+        train(many, OPTIONS, out, Recorder(), resume=True)
+
+
 def test_limit_that_cannot_be_counted_is_refused_before_the_first_step(
     tmp_path: Path,
 ) -> None:
@@ -289,3 +299,6 @@ def test_limit_is_written_into_the_run(tmp_path: Path, dataset: Dataset) -> None
     thresholds = open_run(run.folder).record.thresholds
     assert (thresholds.rule, thresholds.target) == (ThresholdRule.ESCAPES, 0.25)
     assert thresholds.reached == run.record.metrics.escapes
+    assert run.record.schedule is not None  # nothing else was chosen on these photos
+    assert run.record.schedule.kept_step is None
+    assert not run.record.schedule.ended_early

@@ -4,11 +4,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from models.errors import DatasetError, TrainingError
 from tests.simulators.flawed import write_flawed
-from tests.simulators.photos import write_coco
+from tests.simulators.photos import plate, write_coco
 from trainer.data.checks.check import check_dataset
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
 from trainer.data.findings import FindingKind, Level
@@ -94,6 +96,15 @@ def test_copy_of_a_sound_dataset_is_the_same_dataset(tmp_path: Path) -> None:
     assert not copy.repairs
     assert copy.report.dataset.sha256 == report.dataset.sha256
     assert len(list((tmp_path / "copy" / "good").iterdir())) == 5
+
+
+def test_photos_of_bad_parts_are_copied(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", good=5)
+    (root / "bad").mkdir()
+    picture = plate(np.random.default_rng(9), 64)
+    cv2.imwrite(str(root / "bad" / "b.png"), picture)
+    copy = write_repaired_copy(check_dataset(root), tmp_path / "copy")
+    assert [photo.path.name for photo in copy.report.dataset.bad] == ["b.png"]
 
 
 def test_pictures_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from models.errors import DatasetError
 from tests.simulators.photos import plate, write_coco, write_json
 from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.data.splitting.split_record import SplitOptions
 
 
 def subsets(dataset: Dataset) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
@@ -138,3 +139,50 @@ def test_roboflow_folders_are_splits(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "d")
     found = {name: len(photos) for name, photos in dataset.splits.items()}
     assert found == {"train": 6, "val": 4, "test": 2}
+
+
+def good_only(root: Path, parts: int, shots: int) -> Path:
+    """Write photos of good parts, some shots of each that differ by a few pixels."""
+    (root / "good").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part in range(parts):
+        coarse = rng.integers(0, 256, (8, 8), np.uint8)
+        picture = cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC)
+        for shot in range(shots):
+            moved = np.roll(picture, 2 * shot, axis=1)
+            cv2.imwrite(str(root / "good" / f"{part}-{shot}.png"), moved)
+    return root
+
+
+def test_shots_of_a_good_part_are_on_one_side_where_nothing_is_labelled(
+    tmp_path: Path,
+) -> None:
+    dataset = open_dataset(good_only(tmp_path / "d", 30, 3))
+    pool, held_out = subsets(dataset)
+    parts = dataset.split_assignment.parts_of([*pool, *held_out])
+    assert len(set(parts.values())) == 30
+    trained = {photo.path.name.split("-")[0] for photo in pool}
+    measured = {photo.path.name.split("-")[0] for photo in held_out}
+    assert not trained & measured
+    assert 0.1 <= len(measured) / 30 <= 0.4
+
+
+def test_copies_of_few_good_parts_are_too_few(tmp_path: Path) -> None:
+    root = tmp_path / "d"
+    (root / "good").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part in range(4):
+        picture = plate(rng, 64)
+        for copy in range(10):
+            cv2.imwrite(str(root / "good" / f"{part}-{copy}.png"), picture)
+    with pytest.raises(DatasetError, match="photos of 4 good parts") as caught:
+        open_dataset(root).for_training()
+    assert "26 more photos" in caught.value.fix
+
+
+def test_good_parts_of_one_group_cannot_be_divided(tmp_path: Path) -> None:
+    root = good_only(tmp_path / "d", 32, 1)
+    dataset = open_dataset(root, split=SplitOptions(pattern="(good)/"))
+    with pytest.raises(DatasetError, match="no good part to") as caught:
+        dataset.for_training()
+    assert "--group" in caught.value.fix
