@@ -76,7 +76,7 @@ class AlertFilter:
 
     Attributes:
         sites: Any of these; so for the other names.
-        labels: A detection of any of these classes.
+        labels: A detection of any of these classes, or a person's word for it.
         verdicts: Any of these; ``NONE`` = not judged.
         since_ms: Happened then or later, UTC.
         until_ms: Happened before.
@@ -280,7 +280,8 @@ class AlertSearch:
             conditions.append(or_(false(), *spans))
         if wanted.labels:
             is_wanted = unindexed_label().in_(wanted.labels)
-            conditions.append(first_detection(is_wanted).is_not(None))
+            detected = first_detection(is_wanted).is_not(None)
+            conditions.append(or_(detected, _is_renamed_to(wanted.labels)))
         if wanted.verdicts:
             conditions.append(_has_verdict(wanted.verdicts))
         if wanted.acknowledged is not None:
@@ -382,18 +383,37 @@ def _window(
     query = select(source.c.happened_ms, source.c.n)
     query = query.where(*conditions, *_span(wanted, source))
     if at is not None:
-        key = tuple_(source.c.happened_ms, source.c.n)
-        is_older = direction == "older"
-        query = query.where(key < tuple(at) if is_older else key > tuple(at))
+        query = query.where(_is_beyond(source, at, direction))
     query = query.order_by(*_order(source, direction)).limit(most)
     if column is None:
         return query
     parts = [query.where(column == value) for value in values]
+    if source is detections:
+        renamed = select(alert_states.c.happened_ms, alert_states.c.n)
+        renamed = renamed.where(_is_renamed_to(values), *_span(wanted, alert_states))
+        if at is not None:
+            renamed = renamed.where(_is_beyond(alert_states, at, direction))
+        parts.append(renamed.order_by(*_order(alert_states, direction)).limit(most))
     if len(parts) == 1:
         return parts[0]
     keys = union_all(*(select(part.subquery()) for part in parts)).subquery()
     together = select(keys.c.happened_ms, keys.c.n)
     return together.order_by(*_order(keys, direction)).limit(most)
+
+
+def _is_beyond(
+    source: FromClause, at: ListKey, direction: Direction
+) -> ColumnElement[bool]:
+    key = tuple_(source.c.happened_ms, source.c.n)
+    return key < tuple(at) if direction == "older" else key > tuple(at)
+
+
+def _is_renamed_to(labels: Sequence[str]) -> ColumnElement[bool]:
+    """Return whether a person gave the alert one of some classes."""
+    return and_(
+        alert_states.c.verdict == OperatorVerdict.OTHER_CLASS.value,
+        alert_states.c.verdict_label.in_(labels),
+    )
 
 
 def _driver(

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.buckets import ANY_BUCKETS, ONE_MINUTE, Buckets, whole_hours
-from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.reviews import OperatorVerdict, renamed_labels
 from dashboard.history.shelves import first_detection, unindexed_label
 from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.received import alerts, detections
@@ -43,6 +43,7 @@ from dashboard.history.tables.rollups import (
 )
 from dashboard.plant_time import Span
 from dashboard.statistics.score_drift import BINS
+from models.heat_map import UNKNOWN_LABEL
 from models.messages import VerdictKind
 
 SCORES_MAX = 5_000  # the newest: enough for a histogram of 20 bins, and 10 ms
@@ -213,6 +214,7 @@ def alerts_of(
     conditions = [_within(wanted.spans, alert_states.c.happened_ms), is_false]
     if wanted.labels:
         found = _labelled(connection, wanted, by, buckets)
+        found.update(_moved(connection, wanted, by, buckets))
         source = source.join(detections, detections.c.n == alerts.c.n)
         conditions.append(detections.c.label.in_(wanted.labels))
     else:
@@ -521,7 +523,7 @@ def _corrections(
         .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
         .join(detections, detections.c.n == alerts.c.n)
         .where(alert_states.c.verdict.in_(changing), _within(wanted.spans, time))
-        .where(*_placed(wanted))
+        .where(*_placed(wanted), _is_corrected())
         .group_by(*groups, *said)
     )
     at = list(names).index("label")
@@ -531,6 +533,43 @@ def _corrections(
         found[key] -= count
         if verdict == OperatorVerdict.OTHER_CLASS.value:
             found[*key[:at], label, *key[at + 1 :]] += count
+    return found
+
+
+def _is_corrected() -> ColumnElement[bool]:
+    """Return whether a verdict is about a detection; see ``reviews.renamed_labels``."""
+    return or_(
+        alert_states.c.verdict == OperatorVerdict.FALSE_ALARM.value,
+        detections.c.label == UNKNOWN_LABEL,
+        first_detection(unindexed_label() == UNKNOWN_LABEL).is_(None),
+    )
+
+
+def _moved(
+    connection: Connection, wanted: Selection, by: Sequence[str], buckets: Buckets
+) -> Counter[GroupKey]:
+    """Return what verdicts on the class add to and take from alerts of some classes."""
+    time = alert_states.c.happened_ms
+    groups = [_group(name, time, buckets) for name in by]
+    query = (
+        select(alerts.c.n, alert_states.c.verdict_label, detections.c.label, *groups)
+        .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
+        .join(detections, detections.c.n == alerts.c.n)
+        .where(alert_states.c.verdict == OperatorVerdict.OTHER_CLASS.value)
+        .where(_within(wanted.spans, time), *_placed(wanted))
+    )
+    labels: defaultdict[int, set[str]] = defaultdict(set)
+    said: dict[int, tuple[str, GroupKey]] = {}
+    for n, right_label, label, *row in connection.execute(query):
+        labels[n].add(label)
+        said[n] = (right_label or "", _counted_in(row, by, buckets))
+    found: Counter[GroupKey] = Counter()
+    for n, (right_label, key) in said.items():
+        after = labels[n] - renamed_labels(labels[n]) | {right_label}
+        was_in, is_in = (
+            not each.isdisjoint(wanted.labels) for each in (labels[n], after)
+        )
+        found[key] += is_in - was_in
     return found
 
 

@@ -4,7 +4,7 @@ Every review is kept; the latest of its kind is in force. Of two different verdi
 about an alert both are kept, and the later one counts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, exists, insert, literal, select, update
 
 from dashboard.history.tables.received import alerts
 from dashboard.history.tables.reviews import alert_states, reviews
+from models.heat_map import UNKNOWN_LABEL
 
 COMMENT_MAX_CHARS = 1000
 LABEL_MAX_CHARS = 100
@@ -35,6 +36,14 @@ class OperatorVerdict(StrEnum):
     FALSE_ALARM = "false-alarm"
     OTHER_CLASS = "other-class"
     NONE = "none"  # withdrawn
+
+
+def renamed_labels(labels: Collection[str]) -> set[str]:
+    """Return which classes of an alert the verdict ``other-class`` renames.
+
+    Where named defects are beside unknown ones, the class is that of the unknown ones.
+    """
+    return {UNKNOWN_LABEL} if UNKNOWN_LABEL in labels else set(labels)
 
 
 class UnknownAlertError(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from dashboard.history.database import add_up_many
-from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.reviews import OperatorVerdict, renamed_labels
 from dashboard.history.tables.received import alerts
 from dashboard.history.tables.reviews import alert_states
 from dashboard.history.tables.rollups import (
@@ -78,6 +78,8 @@ class Sums:
         if right_label is None:
             self.alerts[key] -= 1
         for each in labels:
+            if right_label is not None and each not in renamed_labels(labels):
+                continue
             self.defects[(*key, storable_label(each))] -= 1
             if right_label is not None:
                 self.defects[(*key, storable_label(right_label))] += 1

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dashboard.history.learning import LearningAlert
-from dashboard.history.reviews import OperatorVerdict
-from models.heat_map import UNKNOWN_LABEL
+from dashboard.history.reviews import OperatorVerdict, renamed_labels
 from models.label_files import LabelledBox, LabelledPicture
 from models.messages import AlertDetection
 from models.photo_provenance import (
@@ -94,16 +93,11 @@ def _verdict(alerts: Sequence[LearningAlert]) -> PhotoVerdict:
 
 
 def _boxes(alert: LearningAlert, size_px: tuple[int, int]) -> list[LabelledBox]:
-    """Return the boxes of an alert, with the class that a person gave.
-
-    Where named defects are beside unknown ones, the class is that of the unknown ones.
-    """
+    """Return the boxes of an alert, with the class that a person gave."""
     found = alert.event.data.detections
-    renamed = {each.label for each in found}
-    if alert.verdict != OperatorVerdict.OTHER_CLASS:
-        renamed = set()
-    elif UNKNOWN_LABEL in renamed:
-        renamed = {UNKNOWN_LABEL}
+    renamed: set[str] = set()
+    if alert.verdict == OperatorVerdict.OTHER_CLASS:
+        renamed = renamed_labels({each.label for each in found})
     return [
         LabelledBox(
             alert.verdict_label if each.label in renamed else each.label,

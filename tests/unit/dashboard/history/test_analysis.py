@@ -137,6 +137,32 @@ def test_defects_of_another_class_are_counted_as_that_class(
     stains = Selection(DAY.spans, labels=("stain",))
     assert count_by(data, "label", wanted=stains) == {"stain": 1}
     assert count_by(data) == {(): 2}
+    scratches = Selection(DAY.spans, labels=("scratch",))
+    with data.database.read() as connection:
+        for selection in (stains, scratches):
+            assert alerts_of(connection, selection, ["camera"]) == {("top",): 1}
+            assert alerts_of(connection, selection, ["bucket"]).total() == 1
+
+
+def test_named_defects_beside_a_renamed_unknown_one_keep_their_class(
+    data: AnalysisFile,
+) -> None:
+    data.judge(OTHER, data.alert(1, "scratch", "unknown"), label="dent")
+
+    def numbers() -> list[object]:
+        with data.database.read() as connection:
+            return [
+                count_by(data, "label"),
+                *(
+                    alerts_of(connection, Selection(DAY.spans, labels=(label,)), ())
+                    for label in ("scratch", "dent", "unknown")
+                ),
+            ]
+
+    assert numbers() == [{"scratch": 1, "dent": 1}, {(): 1}, {(): 1}, {}]
+    later_ms = START_MS + 400 * DAY_MS
+    assert data.file.prune(later_ms, 400 * DAY_MS, 300, 300) >= 1
+    assert count_by(data, "label") == {"scratch": 1, "dent": 1}
 
 
 def test_alerts_of_some_classes_are_counted_once_each(data: AnalysisFile) -> None:

@@ -267,7 +267,7 @@ def test_charts_of_any_span_and_calendar_count_what_happened(
                 [
                     a.at_ms
                     for a in inside
-                    if a.verdict is not FALSE and any(has(wanted, b) for b in a.labels)
+                    if any(has(wanted, label) for label in a.defects())
                 ],
             ]
             expected = [by_group(groups.spans, times) for times in right]

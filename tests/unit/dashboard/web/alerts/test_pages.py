@@ -69,6 +69,20 @@ def test_list_is_filtered_by_the_url(site: SimSite) -> None:
     assert ids_in(page(site, "/alerts?line=line-2")) == [weld]
 
 
+def test_class_that_a_person_gave_is_found(site: SimSite) -> None:
+    renamed, other = add(site, PRESS, 1), add(site, PRESS, 2)
+    weld = add(site, WELD, 1, detections=(detection("dent"),))
+    body = {"kind": "verdict", "ids": [renamed], "verdict": "other-class"}
+    answer = post_json(site.app, "/api/reviews", {**body, "label": "dent"})
+    assert answer.status == 200
+    assert ids(site, "class=dent") == [weld, renamed]
+    assert ids(site, "class=dent&line=line-1") == [renamed]
+    assert ids(site, "class=scratch") == [other, renamed]
+    assert ids(site, "class=dent&class=scratch") == [weld, other, renamed]
+    where = "site=plant&line=line-1&station=press-1&camera=top"
+    assert ids(site, f"class=dent&{where}") == [renamed]
+
+
 def test_list_is_filtered_by_part_and_build(site: SimSite) -> None:
     model = MODEL.model_copy(update={"build": 5})
     first = add(site, PRESS, 1, part_id="board-1")
