@@ -226,6 +226,7 @@ def _status_of(
         duplicates=writer.duplicates,
         dropped=writer.dropped,
         rejected=dict(writer.rejected),
+        refused=writer.refused,
         connections=collector.connections,
         alarm=writer.alarm,
         notify=notifier.status(),

@@ -55,6 +55,7 @@ class CollectorStatus:
         duplicates: Events that were received again.
         dropped: Messages dropped because the queue was full.
         rejected: Number of invalid messages, by reason.
+        refused: The reasons of those of the last minutes, which the page shows.
         alarm: What a sender did lately that no station does; empty for nothing.
         connections: Logins that the broker has accepted.
         notify: The receivers of notifications.
@@ -73,6 +74,7 @@ class CollectorStatus:
     notify: tuple[NotifyStatus, ...] = ()
     queued: int = 0
     unjudged: str = ""
+    refused: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the part that the page shows."""
@@ -91,6 +93,7 @@ class CollectorStatus:
             "duplicates": self.duplicates,
             "dropped": self.dropped,
             "rejected": self.rejected,
+            "refused": list(self.refused),
             "notify": [asdict(each) for each in self.notify],
         }
 

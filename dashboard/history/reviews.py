@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, literal, select, update
+from sqlalchemy import Connection, exists, func, insert, literal, select, update
 
 from dashboard.history.tables.received import alerts
 from dashboard.history.tables.reviews import alert_states, reviews
@@ -44,6 +44,26 @@ def renamed_labels(labels: Collection[str]) -> set[str]:
     Where named defects are beside unknown ones, the class is that of the unknown ones.
     """
     return {UNKNOWN_LABEL} if UNKNOWN_LABEL in labels else set(labels)
+
+
+def reviewed_since(connection: Connection, k: int, limit: int) -> tuple[int, list[str]]:
+    """Return the cursor of the last review, and the alerts of those after a cursor.
+
+    Args:
+        k: ``reviews.k``.
+        limit: Of the alerts, each once, in the order of their first review.
+    """
+    newest = connection.scalar(select(func.max(reviews.c.k))) or 0
+    if newest <= k:
+        return newest, []
+    query = (
+        select(reviews.c.event_id)
+        .where(reviews.c.k > k, reviews.c.k <= newest)
+        .group_by(reviews.c.event_id)
+        .order_by(func.min(reviews.c.k))
+        .limit(limit)
+    )
+    return newest, list(connection.scalars(query))
 
 
 class UnknownAlertError(Exception):

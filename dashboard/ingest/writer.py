@@ -125,6 +125,7 @@ class HistoryWriter:
         self._logged: Counter[str] = Counter()
         self._forget_at_s = 0.0
         self._limited_s = -ALARM_S
+        self._rejected_s: dict[RejectionReason, float] = {}  # when it last was one
         self._pruned_s = time.monotonic()
         self.rejected: Counter[str] = Counter()
         self.duplicates = 0
@@ -172,6 +173,13 @@ class HistoryWriter:
             f"{counted(self.removed_pictures, 'picture')} removed from a full "
             "history); the log names the topics"
         )
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The reasons for which messages were rejected lately."""
+        now_s = time.monotonic()
+        last = dict(self._rejected_s)  # this is another thread
+        return tuple(str(why) for why, at_s in last.items() if now_s - at_s < ALARM_S)
 
     @property
     def queued(self) -> int:
@@ -342,10 +350,11 @@ class HistoryWriter:
 
     def _reject(self, rejection: Rejection) -> None:
         """Count a rejected message, and log the first ones of each hour."""
-        self.rejected[rejection.reason] += 1
-        if rejection.reason in ALARMING:
-            self._limited_s = time.monotonic()
         now_s = time.monotonic()
+        self.rejected[rejection.reason] += 1
+        self._rejected_s[rejection.reason] = now_s
+        if rejection.reason in ALARMING:
+            self._limited_s = now_s
         if now_s >= self._forget_at_s:
             self._logged.clear()
             self._forget_at_s = now_s + FORGET_REJECTIONS_S

@@ -128,8 +128,8 @@ def _text_of(
             text = language.text(
                 f"notify.{values['limit_kind']}",
                 place=place,
-                value=f"{values['value']:.3g}",
-                limit=f"{values['limit']:.3g}",
+                value=_number(values["value"], language),
+                limit=_number(values["limit"], language),
             )
             if notification.kind is NotificationKind.ALARM_CLEARED:
                 text = language.text("notify.cleared", text=text)
@@ -148,6 +148,12 @@ def _text_of(
         case NotificationKind.LINE_BACK:
             text = language.text("notify.line_back", place=place)
     return on_one_line(text)
+
+
+def _number(value: float, language: Language) -> str:
+    """Return a share with three digits, or a whole count."""
+    text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return text.replace(".", language.text("analysis.decimal_mark"))
 
 
 def _place(where: tuple[str, str, str, str], settings: PlantSettings) -> str:

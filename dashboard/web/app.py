@@ -156,7 +156,9 @@ async def _answer_busy(_request: Request, _exc: Exception) -> Response:
 
 async def _answer_unreadable(request: Request, exc: Exception) -> Response:
     """Answer with the reason; somebody unknown does not see it."""
-    detail = "the history cannot be read now"
+    is_read = request.method in {"GET", "HEAD"}
+    verb = "read" if is_read else "written"
+    detail = f"the history cannot be {verb} now"
     reason = reason_of(exc) if isinstance(exc, SQLAlchemyError) else ""
     if user_of(request) is None:
         logger.warning("history_unreadable reason=%s", on_one_line(reason))

@@ -20,16 +20,17 @@ from dashboard.history.database import Database, reason_of
 from dashboard.history.maintenance import quiet_cameras
 from dashboard.history.model_orders import installing
 from dashboard.history.queries import PAGE_MAX_ROWS, History
+from dashboard.history.reviews import reviewed_since
 from dashboard.history.settings import read_settings
 from dashboard.history.store import Committed
 from dashboard.plant_settings import PlantSettings
 from dashboard.status import CollectorStatus, now_ms
 from dashboard.web.board import shown_alarms, shown_stations
-from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
+from dashboard.web.event_stream import ALERT, RESET, REVIEW, STATE, Hub, LiveEvent
 
 TICK_S = 1.0
 IDLE_SHARE = 4  # of the time that a state takes: with 1,000 cameras it takes long
-FOLLOW_S = 0.2  # between two queries for the alerts of other collectors
+FOLLOW_S = 0.2  # between two queries for what other dashboards have stored
 QUIET_TICKS = 5  # the state is sent so often even if nothing changed
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class EventBroadcaster:
         self._has_changed = True
         self._announcing = threading.Lock()
         self._announced_n = history.newest()
+        self._announced_k = self._reviewed(-1)[0]
         self._started_ms = now_ms()
 
     def brief_state(self) -> dict[str, Any]:
@@ -137,8 +139,27 @@ class EventBroadcaster:
             return [LiveEvent(RESET, "{}")]  # more than one page of alerts
         return [LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts]
 
+    def _new_reviews(self) -> list[LiveEvent]:
+        """Return what was done with alerts since the last call, as one event.
+
+        What this dashboard did was announced before: the page reads it again.
+        """
+        before = self._announced_k
+        self._announced_k, ids = self._reviewed(before)
+        if not ids:
+            return []
+        count = self._announced_k - before
+        return [LiveEvent(REVIEW, json.dumps({"ids": ids, "n": count}))]
+
+    def _reviewed(self, k: int) -> tuple[int, list[str]]:
+        if not self._database.is_shared:
+            return 0, []
+        limit = 0 if k < 0 or not self._hub.viewers else PAGE_MAX_ROWS
+        with self._database.read() as connection:
+            return reviewed_since(connection, k, limit)
+
     async def run(self) -> None:
-        """Send the states, and the alerts that other collectors commit."""
+        """Send the states, and what other dashboards have stored."""
         tasks = [self._send_states()]
         if self._database.is_shared:
             tasks.append(self._follow())
@@ -150,6 +171,7 @@ class EventBroadcaster:
             await asyncio.sleep(FOLLOW_S)
             try:
                 self._hub.publish(await asyncio.to_thread(self._new_alerts))
+                self._hub.publish(await asyncio.to_thread(self._new_reviews))
             except SQLAlchemyError as exc:
                 if not is_failing:
                     logger.warning("alerts_not_followed reason=%s", reason_of(exc))

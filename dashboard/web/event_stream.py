@@ -16,7 +16,7 @@ from dashboard.web.connections import is_loopback
 
 QUEUE_EVENTS = 256  # half a minute of a very bad day
 MAX_PER_ADDRESS = 20  # pages of one computer
-ALERT, STATE, RESET = "alert", "state", "reset"
+ALERT, STATE, RESET, REVIEW = "alert", "state", "reset", "review"
 
 logger = logging.getLogger(__name__)
 

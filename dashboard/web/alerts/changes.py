@@ -37,7 +37,7 @@ from dashboard.web.alerts.listing import Listing
 from dashboard.web.alerts.pages import COUNT_MAX, event_id_of, number_of
 from dashboard.web.alerts.urls import read_list_url
 from dashboard.web.api import as_json
-from dashboard.web.event_stream import LiveEvent
+from dashboard.web.event_stream import REVIEW, LiveEvent
 from dashboard.web.language import language_of
 from dashboard.web.permissions import needs, user_of
 from dashboard.web.site import Site, read_body
@@ -46,7 +46,6 @@ from models.topics import NAME_PATTERN
 
 IDS_MAX = 1000
 IDS_IN_AUDIT = 100
-REVIEW = "review"  # kind of the live event
 MS_PER_MINUTE = 60_000
 MINUTES_MAX = 31 * 24 * 60
 PlaceName = Annotated[str, Field(pattern=rf"^$|{NAME_PATTERN}")]

@@ -1,7 +1,9 @@
 """``/api/alerts/ID/full-picture`` and ``.../heat-map``: fetch it, and look at it."""
 
+from contextlib import suppress
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -111,7 +113,8 @@ class PictureRequests:
         }
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
-        with self._site.database.write() as connection:
+        # What cannot be noted on a full disk can be shown all the same.
+        with suppress(SQLAlchemyError), self._site.database.write() as connection:
             note_use(connection, sha256, now_ms())
         return Response(content, media_type=TYPES[wanted.kind], headers=headers)
 

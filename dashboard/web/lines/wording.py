@@ -5,7 +5,6 @@ from dashboard.web.language import Language
 
 S_PER_MINUTE, S_PER_HOUR, S_PER_DAY = 60, 3600, 86_400
 HOURS_SHOWN = 48  # longer durations are shown in days
-DECIMAL_COMMA = ("de",)
 NOTHING = "\u2013"
 
 
@@ -60,12 +59,8 @@ class Wording:
         if value is None:
             return NOTHING
         text = f"{value:.{digits}f}"
-        return text.replace(".", ",") if self._has_comma else text
+        return text.replace(".", self._language.text("analysis.decimal_mark"))
 
     def percent(self, share: float | None) -> str:
         """Return a share as ``99.2 %``."""
         return NOTHING if share is None else f"{self.number(share * 100, 1)} %"
-
-    @property
-    def _has_comma(self) -> bool:
-        return self._language.code in DECIMAL_COMMA

@@ -9,7 +9,7 @@ Source:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +34,10 @@ DELAY_ALERTS = 1000
 QUANTILES = (0.5, 0.9, 0.99)
 PLACE = ("site", "line", "station", "camera")
 UNKNOWN = "unknown"
+CAMERAS_OF_GONE = {
+    DaemonState.LOST.value: CameraState.LOST.value,
+    DaemonState.DISCONNECTED.value: UNKNOWN,  # it was stopped
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +153,32 @@ def _of_history(found: _Snapshot) -> Iterator[Metric]:
 
 
 def _of_lines(stations: list[Json]) -> Iterator[Metric]:
-    cameras = [camera for station in stations for camera in station["cameras"]]
-    for name, senders, states in (
-        ("stations", stations, [each.value for each in DaemonState]),
-        ("cameras", cameras, [each.value for each in CameraState]),
+    of_daemon, of_camera = [*DaemonState], [*CameraState]
+    stations_in, cameras_in = Counter[str](), Counter[str]()
+    for station in stations:
+        state = _state(station, of_daemon)
+        stations_in[state] += 1
+        # A line PC without power says nothing of its cameras: the broker says that it
+        # is gone, and what its cameras said last no longer holds.
+        gone = CAMERAS_OF_GONE.get(state)
+        for camera in station["cameras"]:
+            cameras_in[gone or _state(camera, of_camera)] += 1
+    for name, counts, states in (
+        ("stations", stations_in, of_daemon),
+        ("cameras", cameras_in, of_camera),
     ):
         family = _labelled(name, f"Number of {name}, by their last state.", ["state"])
-        counts = Counter(_state(each, states) for each in senders)
-        for state in (*states, UNKNOWN):
-            family.add_metric([state], counts[state])
+        for each in (*states, UNKNOWN):
+            family.add_metric([str(each)], counts[str(each)])
         yield family
+    heard_ms = [
+        each["heard_ms"]
+        for each in stations
+        if each["heard_ms"] and _state(each, of_daemon) != DaemonState.DISCONNECTED
+    ]
+    quiet_s = max(0.0, (now_ms() - min(heard_ms, default=now_ms())) / 1000)
+    text = "Longest time since a station that was not stopped was heard."
+    yield _gauge("station_silent_seconds_max", text, quiet_s)
 
 
 def _of_cameras(stations: list[Json]) -> Iterator[Metric]:
@@ -176,7 +196,7 @@ def _of_cameras(stations: list[Json]) -> Iterator[Metric]:
     yield from (alerts, parts)
 
 
-def _state(sender: Json, states: list[str]) -> str:
+def _state(sender: Json, states: Sequence[str]) -> str:
     status: dict[str, Any] = sender["status"] or {}
     state = str(status.get("state", UNKNOWN))
     return state if state in states else UNKNOWN

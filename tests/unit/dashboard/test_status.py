@@ -15,6 +15,7 @@ def test_page_gets_the_broker_and_the_counters() -> None:
         dropped=2,
         rejected={"topic": 3},
         connections=4,
+        refused=("topic",),
     )
     assert status.as_json() == {
         "broker": {
@@ -31,6 +32,7 @@ def test_page_gets_the_broker_and_the_counters() -> None:
         "duplicates": 1,
         "dropped": 2,
         "rejected": {"topic": 3},
+        "refused": ["topic"],
         "notify": [],
     }
 

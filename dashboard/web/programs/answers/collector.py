@@ -52,6 +52,7 @@ class CollectorAnswer(BaseModel):
     duplicates: int
     dropped: int
     rejected: dict[str, int] = Field(description="Invalid messages by reason.")
+    refused: list[str] = Field(description="The reasons of the last minutes.")
     notify: list[ReceiverStateAnswer]
 
 
@@ -66,6 +67,7 @@ class HealthAnswer(BaseModel):
     duplicates: int | None = None
     dropped: int | None = None
     rejected: dict[str, int] | None = None
+    refused: list[str] | None = None
     notify: list[ReceiverStateAnswer] | None = None
 
 

@@ -46,7 +46,8 @@ function problems(now) {
     found.push(["warn", "degraded", t("common.notify_failing", values)]);
   }
   if (state.missing) found.push(["warn", "degraded", t("common.missing", { n: state.missing })]);
-  const refused = Object.keys(rejected).filter((reason) => rejected[reason] && has(`common.refused_${reason}`));
+  // The numbers are since the start; a reason is shown for some minutes.
+  const refused = state.refused.filter((reason) => has(`common.refused_${reason}`));
   for (const reason of refused) {
     const why = t(`common.refused_${reason}`);
     found.push(["warn", "degraded", reason === "newer_schema" ? why : t("common.refused", { n: rejected[reason], why })]);

@@ -64,9 +64,15 @@ class PlantEvents:
         for sender in self.senders:
             sender.turn()
 
-    def raise_alarm(self, kind: str = "share", station: str = PRESS.station) -> int:
+    def raise_alarm(
+        self,
+        kind: str = "share",
+        station: str = PRESS.station,
+        value: float = 12.5,
+        limit: float = 5.0,
+    ) -> int:
         where = (*TOP[:2], station, "top")
-        alarm = AlarmState(0, *where, kind, self.now_ms, 12.5, 5.0, 100)
+        alarm = AlarmState(0, *where, kind, self.now_ms, value, limit, 100)
         with self.database.write() as connection:
             return raise_alarm(connection, alarm).id
 

@@ -62,6 +62,20 @@ def test_alarm_is_sent_once_and_its_end_too(
     assert server.posts[0].content["url"] == "https://wall.plant/wall?line=line-1"
 
 
+def test_numbers_are_whole_and_in_the_words_of_the_language(
+    file: HistoryFile, server: WebhookServer
+) -> None:
+    plant = plant_of(file, server)
+    plant.settings(language="de")
+    plant.raise_alarm(station="press-2")
+    plant.raise_alarm("streak", value=1234.0, limit=1000.0)
+    plant.turn()
+    shown = " ".join(texts_of(server))
+    assert "12,5 %" in shown
+    assert "1234 " in shown
+    assert "1000" in shown
+
+
 def test_what_is_there_at_the_first_start_is_not_sent(
     file: HistoryFile, server: WebhookServer
 ) -> None:

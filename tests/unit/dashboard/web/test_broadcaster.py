@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dashboard.config import PageSettings
+from dashboard.history.reviews import Review, ReviewKind, add_review
 from dashboard.history.store import Committed
+from dashboard.postgresql_login import PostgresqlLogin
 from dashboard.status import BrokerStatus, CollectorStatus
 from dashboard.web import broadcaster
 from dashboard.web.broadcaster import EventBroadcaster
-from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
+from dashboard.web.event_stream import ALERT, RESET, REVIEW, STATE, Hub, LiveEvent
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import (
     JPEG_SHA256,
@@ -107,6 +109,31 @@ def test_alert_that_is_not_in_the_history_is_not_shown(screen: Screen) -> None:
 
     (found,) = screen.events(act, 1)
     assert json.loads(found.text)["id"] == event.id
+
+
+def test_what_another_dashboard_does_with_alerts_is_shown(
+    emptied_postgresql: PostgresqlLogin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = HistoryFile(emptied_postgresql)
+    screen = Screen(file)
+    monkeypatch.setattr(broadcaster, "FOLLOW_S", 0.001)
+    events = [alert_event(PRESS, seq) for seq in (1, 2)]
+    screen.file.record(*map(alert_record, events))
+    acknowledge = Review(ReviewKind.ACKNOWLEDGE)
+    tasks = []
+
+    def act() -> None:
+        tasks.append(asyncio.create_task(screen.broadcaster.run()))
+        with screen.database.write() as connection:  # as the other one does
+            add_review(connection, "ada", [e.id for e in events], acknowledge, at_ms=1)
+
+    kinds, text = [], ""
+    for found in screen.events(act, 4):
+        kinds.append(found.kind)
+        text = found.text if found.kind == REVIEW else text
+    assert json.loads(text) == {"ids": [e.id for e in events], "n": 2}
+    assert kinds.count(REVIEW) == 1
+    file.close()
 
 
 def test_history_that_cannot_be_read_resets_the_page(screen: Screen) -> None:

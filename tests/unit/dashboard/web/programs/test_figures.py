@@ -1,12 +1,16 @@
+from datetime import UTC, datetime
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboard.config import DashboardSettings
-from dashboard.status import NotifyStatus
+from dashboard.status import NotifyStatus, now_ms
 from dashboard.web.programs import figures
+from models.messages import CameraState, CameraStatus, DaemonState
+from tests.simulators.alerts import station_status
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.browser import SimBrowser
-from tests.unit.dashboard.history_file import HistoryFile
+from tests.unit.dashboard.history_file import PRESS, HistoryFile, read
 from tests.unit.dashboard.sim_site import UP, SimSite
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -38,6 +42,27 @@ def test_alerts_cameras_and_size_are_counted(site: SimSite) -> None:
     assert value(found, "broker_up") == 1
     assert value(found, "viewers") == 0
     assert value(found, "delivery_delay_seconds", quantile="0.5") >= 0
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"), [("ready", "up"), ("lost", "lost"), ("disconnected", "unknown")]
+)
+def test_cameras_of_a_line_pc_that_is_gone_are_not_up(
+    site: SimSite, state: str, shown: str
+) -> None:
+    heard_ms = now_ms() - 90_000
+    camera = CameraStatus(state=CameraState.UP, since=datetime.now(UTC))
+    station = station_status(DaemonState(state))
+    for topic, status in (
+        (PRESS.camera("top", "status"), camera),
+        (PRESS.status, station),
+    ):
+        site.file.record(read(topic, status.model_dump_json(), heard_ms))
+    found = values_of(site)
+    assert value(found, "cameras", state=shown) == 1
+    assert value(found, "stations", state=state) == 1
+    silent_s = value(found, "station_silent_seconds_max")
+    assert (silent_s >= 90) == (state != "disconnected")
 
 
 def test_failing_receiver_is_a_figure(site: SimSite) -> None:
