@@ -51,7 +51,7 @@ def reviewed_since(connection: Connection, k: int, limit: int) -> tuple[int, lis
 
     Args:
         k: ``reviews.k``.
-        limit: Of the alerts, each once, in the order of their first review.
+        limit: Number of alerts to return, each once, by their first review.
     """
     newest = connection.scalar(select(func.max(reviews.c.k))) or 0
     if newest <= k:
