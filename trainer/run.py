@@ -22,6 +22,7 @@ from trainer.detectors.base import TrainableDetector
 from trainer.detectors.patch_memory import PatchMemory
 from trainer.detectors.unknown import UnknownDetector
 from trainer.detectors.weights import UNREADABLE
+from trainer.detectors.yolox import YOLOX
 from trainer.detectors.zoo import build_detector
 from trainer.run_record import (
     RECORD_NAME,
@@ -76,6 +77,8 @@ def _network(record: RunRecord) -> TrainableDetector:
     # Without named classes the head has one that is never run.
     count = max(1, len(record.named_labels))
     model = build_detector(record.detector, count, record.activation)
+    if isinstance(model, YOLOX):
+        model.score_rule = record.score_rule
     if record.unknown is None:
         return model
     shape = record.unknown

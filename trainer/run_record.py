@@ -15,7 +15,7 @@ from models.manifest import LabelName, Metrics, Quantity, Sha256, Thresholds
 from models.strict_json import parse_json
 from models.tiles import Tiles
 from models.value_types import INPUT_MAX_PX, LABELS_MAX, PIXELS_MAX, TILES_MAX
-from trainer.detectors.names import Activation, Architecture
+from trainer.detectors.names import Activation, Architecture, ScoreRule
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "run.json"
@@ -202,6 +202,10 @@ class RunRecord(BaseModel):
     name: str = Field(description="Name of the run's folder.")
     detector: Architecture
     activation: Activation
+    score_rule: ScoreRule = Field(
+        default=ScoreRule.PRODUCT,
+        description="How the scores of YOLOX and graft are made.",
+    )
     labels: tuple[LabelName, ...] = Field(min_length=1, max_length=LABELS_MAX)
     input_height_px: int = Field(ge=32, le=INPUT_MAX_PX)
     input_width_px: int = Field(ge=32, le=INPUT_MAX_PX)

@@ -18,6 +18,19 @@ class Architecture(StrEnum):
     LITE0 = "efficientnet-lite0"  # of good parts alone: it has no named classes
 
 
+class ScoreRule(StrEnum):
+    """How YOLOX and graft make the score of a class from their outputs.
+
+    The class outputs are trained on the overlap of the boxes: their product with the
+    objectness ranks boxes by how well they fit. Divided by their sum they say which
+    class it is, and the objectness alone says whether there is a defect. On boards and
+    belts mAP@.5 is 0.5 to 5 points higher (docs/benchmarks.md).
+    """
+
+    PRODUCT = "product"  # of YOLOX, arXiv:2107.08430, and of runs without the field
+    CLASS_SHARE = "class-share"
+
+
 class Activation(StrEnum):
     """The non-linearity after each convolution.
 

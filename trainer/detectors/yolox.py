@@ -33,7 +33,7 @@ from trainer.detectors.base import (
     static_size,
 )
 from trainer.detectors.losses import box_loss, class_loss, objectness_loss
-from trainer.detectors.names import Activation, Architecture
+from trainer.detectors.names import Activation, Architecture, ScoreRule
 from trainer.detectors.yolox_blocks import (
     PAFPN,
     BaseConv,
@@ -44,6 +44,7 @@ from trainer.detectors.yolox_blocks import (
 STRIDES_PX = (8, 16, 32)
 PRIOR_BIAS = -4.6  # logit of 1 %: nearly every cell is background at the start
 BOX_WEIGHT = 5.0  # Source: YOLOX head, reg_weight
+SMALLEST_CLASS_SUM = 1e-6  # no class at all: the sum would be zero in float32
 LARGEST_LOG_SIZE = 10.0  # e^10 cells: beyond any image, and finite in float32
 
 
@@ -154,9 +155,13 @@ class YOLOX(TrainableDetector):
         num_classes: C.
         activation: SiLU as in the official networks; Hardswish or ReLU use the same
             weights and are fast in INT8.
+
+    Attributes:
+        score_rule: That of a stored run is in its record.
     """
 
     class_parts: ClassVar[tuple[str, ...]] = ("head.cls_preds.",)
+    score_rule: ScoreRule = ScoreRule.CLASS_SHARE
 
     def __init__(
         self,
@@ -242,7 +247,11 @@ class YOLOX(TrainableDetector):
         cells, sides = grid.points(features[0].device)
         centre = (values[:, :2] + cells.T) * sides  # [N, 2, A]
         size = values[:, 2:4].clamp(max=LARGEST_LOG_SIZE).exp() * sides  # [N, 2, A]
-        scores = values[:, 4:5].sigmoid() * values[:, 5:].sigmoid()  # [N, C, A]
+        classes = values[:, 5:].sigmoid()  # [N, C, A]
+        if self.score_rule is ScoreRule.CLASS_SHARE:
+            total = classes.sum(dim=1, keepdim=True)
+            classes = classes / total.clamp(min=SMALLEST_CLASS_SUM)
+        scores = values[:, 4:5].sigmoid() * classes
         return torch.cat((centre, size, scores), dim=1)
 
 

@@ -16,6 +16,7 @@ from models.heat_map import UNKNOWN_LABEL
 from models.manifest import PromiseBasis
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
+from trainer.detectors.names import ScoreRule
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
@@ -113,6 +114,7 @@ def _record(
         name=out.resolve().name,
         detector=recipe.detector,
         activation=recipe.activation,
+        score_rule=ScoreRule.CLASS_SHARE,
         labels=labels,
         input_height_px=recipe.input_height_px,
         input_width_px=recipe.input_width_px,

@@ -30,6 +30,7 @@ from trainer.data.sampling.augmentation import (
 )
 from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.data.sampling.tiles import TrainingTiles
+from trainer.detectors.names import ScoreRule
 from trainer.detectors.unknown import require_named
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
@@ -494,6 +495,7 @@ def _finish(
         name=out.resolve().name,
         detector=recipe.detector,
         activation=recipe.activation,
+        score_rule=ScoreRule.CLASS_SHARE,
         labels=labels,
         input_height_px=recipe.input_height_px,
         input_width_px=recipe.input_width_px,

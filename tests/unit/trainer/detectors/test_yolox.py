@@ -5,7 +5,7 @@ import torch
 
 from trainer.data.sample import BoxTarget
 from trainer.detectors.base import DetectionGraph
-from trainer.detectors.names import Activation, Architecture
+from trainer.detectors.names import Activation, Architecture, ScoreRule
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
 from trainer.detectors.yolox_blocks import BaseConv
 
@@ -61,8 +61,12 @@ def test_new_head_starts_at_one_percent(nano: YOLOX) -> None:
         assert (bias == PRIOR_BIAS).all()
 
 
-def test_training_maps_and_detections_are_the_same_predictions(nano: YOLOX) -> None:
+@pytest.mark.parametrize("rule", ScoreRule)
+def test_training_maps_and_detections_are_the_same_predictions(
+    nano: YOLOX, rule: ScoreRule
+) -> None:
     nano.eval()
+    nano.score_rule = rule
     images = torch.rand(1, 3, 64, 64) * 255
     with torch.no_grad():
         raw, found = nano(images), nano.detections(images)
@@ -70,8 +74,28 @@ def test_training_maps_and_detections_are_the_same_predictions(nano: YOLOX) -> N
     values = raw.values[0]
     torch.testing.assert_close(found[0, :2].T, (values[:, :2] + cells) * sides[:, None])
     torch.testing.assert_close(found[0, 2:4].T, values[:, 2:4].exp() * sides[:, None])
-    scores = values[:, 4:5].sigmoid() * values[:, 5:].sigmoid()
-    torch.testing.assert_close(found[0, 4:].T, scores)
+    objectness, classes = values[:, 4:5].sigmoid(), values[:, 5:].sigmoid()
+    if rule is ScoreRule.CLASS_SHARE:
+        classes = classes / classes.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(found[0, 4:].T, objectness * classes)
+
+
+def test_scores_of_classes_add_up_to_the_objectness(nano: YOLOX) -> None:
+    nano.eval()
+    assert nano.score_rule is ScoreRule.CLASS_SHARE
+    images = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        raw, found = nano(images), nano.detections(images)
+        for head in nano.head.cls_preds:  # no class at all
+            assert isinstance(head, torch.nn.Conv2d)
+            torch.nn.init.zeros_(head.weight)
+            assert head.bias is not None
+            torch.nn.init.constant_(head.bias, -200)
+        nothing = nano.detections(images)
+    total = found[0, 4:].sum(dim=0)
+    torch.testing.assert_close(total, raw.values[0, :, 4].sigmoid())
+    assert nothing.isfinite().all()
+    assert (nothing[:, 4:] == 0).all()
 
 
 def test_a_few_steps_overfit_two_pictures(nano: YOLOX) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, ThresholdRule
 from tests.simulators.frames import write_frames
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.names import Architecture
+from trainer.detectors.names import Architecture, ScoreRule
 from trainer.detectors.weights import TransferReport
+from trainer.detectors.yolox import YOLOX
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.engine import (
     StepReport,
@@ -219,6 +221,22 @@ def test_run_on_disk_is_the_trained_model(dataset: Dataset, tmp_path: Path) -> N
         strict=True,
     ):
         assert torch.equal(a, b)
+
+
+def test_scores_of_an_older_run_stay_those_of_its_thresholds(
+    finished: Path, tmp_path: Path
+) -> None:
+    new = open_run(finished).model
+    assert isinstance(new, YOLOX)
+    assert new.score_rule is ScoreRule.CLASS_SHARE
+    old = tmp_path / "old"
+    shutil.copytree(finished, old)
+    record = json.loads((old / "run.json").read_text("utf-8"))
+    del record["score_rule"]
+    (old / "run.json").write_text(json.dumps(record), "utf-8")
+    model = open_run(old).model
+    assert isinstance(model, YOLOX)
+    assert model.score_rule is ScoreRule.PRODUCT
 
 
 def test_interrupted_training_resumes_to_the_same_weights(
