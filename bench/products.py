@@ -255,7 +255,8 @@ def _figures(
     """Return metrics at the run's thresholds."""
     metrics = _measured(run, photos, labels)
     # The same weights with YOLOX's own rule, without another training.
-    assert isinstance(run.model, YOLOX)
+    if not isinstance(run.model, YOLOX):
+        raise TypeError(run.record.detector)
     run.model.score_rule = ScoreRule.PRODUCT
     product = _measured(run, photos, labels).model_dump()
     run.model.score_rule = run.record.score_rule
