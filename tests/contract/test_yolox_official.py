@@ -13,6 +13,7 @@ import torch
 
 from models.onnx_runtime import ort
 from trainer.detectors.assign import Grid
+from trainer.detectors.names import ScoreRule
 from trainer.detectors.weights import graft, read_tensors
 from trainer.detectors.yolox import YOLOX, YoloxSize
 from trainer.detectors.zoo import load_weights
@@ -33,6 +34,7 @@ def official(shared: Path) -> Path:
 @pytest.fixture(scope="module")
 def ours(official: Path) -> YOLOX:
     network = YOLOX(YoloxSize.NANO, 80)
+    network.score_rule = ScoreRule.PRODUCT
     graft(network, official)
     return network.eval()
 
@@ -40,6 +42,7 @@ def ours(official: Path) -> YOLOX:
 @pytest.fixture(scope="module")
 def shipped() -> YOLOX:
     network = YOLOX(YoloxSize.NANO, 80)
+    network.score_rule = ScoreRule.PRODUCT
     report = load_weights(network, "yolox-nano-coco")
     assert report is not None
     assert (report.transferred, report.reset) == (642, ())
@@ -89,6 +92,7 @@ def decoded(output: Array) -> tuple[Array, Array]:
 
 def test_official_checkpoint_loads_strictly(official: Path) -> None:
     network = YOLOX(YoloxSize.NANO, 80)
+    network.score_rule = ScoreRule.PRODUCT
     network.load_state_dict(read_tensors(official), strict=True)
     report = graft(network, official)
     assert report.transferred == 642

@@ -7,8 +7,7 @@ boxes that are as often high as wide, and gain from quarter turns.
 
 The measure, for each class: the mean of ``log(width / height)`` of its boxes, divided
 by the root of its mean square. It is 1 where all boxes are elongated alike, and near 0
-where as many are high as are wide. A fixed view of parts with the same box in every
-photo has the same sign, and is not turned either.
+where as many are high as are wide. Square boxes have no direction.
 """
 
 from collections.abc import Sequence
