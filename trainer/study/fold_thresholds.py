@@ -3,9 +3,9 @@
 The held-out photos of one run are few; over the folds every photo was scored by a
 detector that was not trained on it, and a group is in one fold as a whole. So more good
 parts, of more groups, choose the threshold. What they promise is weaker: the detectors
-of the folds are not the final one. For the detectors of the folds about twice the share
-is guaranteed, and in practice about the share holds; for the final one it holds as far
-as it scores good parts as they do.
+of the folds are not the final one. In practice about the share holds, as far as the
+final one scores good parts as they do. (Theorem 4 of CV+ guarantees twice the share of
+a vote of all detectors of the folds, which is not what runs on the line.)
 
 Source:
     CV+ (Barber, Candes, Ramdas and Tibshirani, arXiv:1905.02928, theorem 4) and

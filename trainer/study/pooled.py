@@ -16,23 +16,31 @@ from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import Counts, count, metrics_of
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.thresholds.limits import ErrorLimit
+from trainer.evaluation.thresholds.parts import NO_ORIGINS, PhotoOrigins
 from trainer.study.folds import CrossTraining
 
 SPLIT_NAME = "folds"
 
 
 def pooled_metrics(
-    crossed: CrossTraining, labels: Sequence[str], limit: ErrorLimit | None = None
+    crossed: CrossTraining,
+    labels: Sequence[str],
+    limit: ErrorLimit | None = None,
+    origins: PhotoOrigins = NO_ORIGINS,
 ) -> Metrics:
     """Return the metrics of one set that is as large as all folds.
 
     Args:
         limit: As the run was trained with; None = the default rule.
+        origins: Which photos show one part, and their groups; as for the threshold
+            of the run.
     """
     total = np.zeros(len(fields(Counts)), np.int64)
     for fold in np.unique(crossed.fold_of):
         inside, outside = crossed.fold_of == fold, crossed.fold_of != fold
-        chosen = choose_thresholds(*_part(crossed, outside), labels, SPLIT_NAME, limit)
+        chosen = choose_thresholds(
+            *_part(crossed, outside), labels, SPLIT_NAME, limit, origins=origins
+        )
         rule = chosen.decision_rule(labels)
         total += astuple(count(*_part(crossed, inside), rule))
     counts = Counts(*(int(number) for number in total))

@@ -17,6 +17,7 @@ from models.files import write_atomically
 from trainer.cli.progress import TerminalObserver, print_status
 from trainer.data.dataset import Dataset
 from trainer.evaluation.text import share_text
+from trainer.evaluation.thresholds.parts import PhotoOrigins
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
@@ -192,7 +193,12 @@ def _cross_training(
         count,
         crossed.photos,
         crossed.found,
-        pooled_metrics(crossed, dataset.labels, options.limit),
+        pooled_metrics(
+            crossed,
+            dataset.labels,
+            options.limit,
+            PhotoOrigins.of(dataset.split_assignment, crossed.photos, ()),
+        ),
         find_label_issues(crossed.photos, crossed.found, len(dataset.labels)),
     )
     write_label_issues(

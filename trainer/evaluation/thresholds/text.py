@@ -68,8 +68,8 @@ def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
     if promise.basis is PromiseBasis.FOLDS:
         yield (
             "They were scored by the detectors of the folds, which were not trained on "
-            "them: about the share holds in practice. About twice the share is "
-            "guaranteed, for the detectors of the folds."
+            "them: about the share holds in practice. Of the final detector nothing is "
+            "guaranteed."
         )
     if thresholds.reached is not None and thresholds.at_most is not None:
         hits = round(thresholds.reached * parts)

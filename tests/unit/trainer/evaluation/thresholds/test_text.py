@@ -65,7 +65,7 @@ def test_promise_by_folds_states_what_is_guaranteed() -> None:
     text = thresholds_text(
         thresholds(ThresholdRule.OVERKILL, target=0.02, promise=promise)
     )
-    assert "About twice the share is guaranteed, for the detectors of th" in text
+    assert "Of the final detector nothing is guaranteed." in text
 
 
 def test_overkill_states_what_was_reached_and_what_it_proves() -> None:
