@@ -6,10 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.detector import equal_thresholds
 from models.errors import DatasetError
+from models.heat_map import UNKNOWN_LABEL
+from models.manifest import Metrics, Thresholds
 from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.evaluation.evaluate import TORCH, EvaluatedModel, evaluate, relabelled
+from trainer.detectors.yolox import YOLOX, YoloxSize
+from trainer.evaluation.evaluate import (
+    TORCH,
+    EvaluatedModel,
+    Evaluation,
+    evaluate,
+    relabelled,
+)
 from trainer.evaluation.torch_detector import TorchDetector
 
 
@@ -81,3 +91,18 @@ def test_unknown_class_without_a_box_needs_no_index(dataset: Dataset) -> None:
     photos = more.splits["val"]
     same = relabelled(photos, more, LABELS)
     assert [p.labels.tolist() for p in same] == [p.labels.tolist() for p in photos]
+
+
+def test_class_unknown_needs_no_box_where_photos_show_bad_parts(
+    dataset: Dataset,
+) -> None:
+    photo = dataset.splits["val"][0]
+    nothing = replace(photo, boxes=photo.boxes[:0], labels=photo.labels[:0])
+    thresholds = equal_thresholds(0.5, 1)
+    named = Thresholds.model_construct(scores={UNKNOWN_LABEL: float(thresholds[0])})
+    detector = TorchDetector(YOLOX(YoloxSize.NANO, 1), HEIGHT_PX, WIDTH_PX)
+    model = EvaluatedModel("day one", TORCH, (UNKNOWN_LABEL,), named, detector)
+    good = Evaluation(model, Metrics.model_construct(), [], (nothing,))
+    assert len(list(good.label_notes())) == 1
+    bad = replace(good, photos=(replace(nothing, is_bad=True),))
+    assert not list(bad.label_notes())
