@@ -39,6 +39,7 @@ from trainer.detectors.names import Architecture, ScoreRule
 from trainer.detectors.yolox import YOLOX
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
+from trainer.fit.choices import DEFAULT_WEIGHTS
 from trainer.fit.options import TrainOptions, resolve
 from trainer.fit.recipe import train
 from trainer.run import Run
@@ -82,10 +83,12 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     # flips and scale only
     "plain-coco": replace(FROM_COCO, **PLAIN),
     # what `graftline train` does
-    "default": FROM_COCO,
+    "default": TrainOptions(weights=DEFAULT_WEIGHTS),
+    # the same from COCO weights that have seen no drawn picture
+    "coco": FROM_COCO,
     # the same from drawn pictures
     "drawn": FROM_DRAWN,
-    # the default without one of its parts
+    # the same from COCO weights without one of its parts
     "pasting": replace(FROM_COCO, pastes=True),
     "no-pasting": replace(FROM_COCO, pastes=False),
     "no-turns": replace(FROM_COCO, turns=False),
@@ -96,7 +99,7 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     "no-close-ups": replace(FROM_COCO, close_ups=False, mines=False),
     "no-negatives": replace(FROM_COCO, mines=False),
 }
-COMPARED = ("earlier-drawn", "earlier-coco", "plain-coco", "default")
+COMPARED = ("earlier-drawn", "earlier-coco", "plain-coco", "coco", "default")
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [key for key in REQUIRED_KEYS if key not in summary] == []
     assert summary["parts"] == 6
-    assert summary["weights"] == "yolox-nano-coco"  # the default of train, by name
+    assert (
+        summary["weights"] == "yolox-nano-coco-drawn"
+    )  # the default of train, by name
     assert summary["defective_parts"] + summary["good_parts"] == 6
     assert summary["caught"] + summary["missed"] == summary["defective_parts"]
     assert summary["alerts_in_history"] == summary["alerts_published"]

@@ -109,8 +109,9 @@ def test_wheel_carries_weights_pages_and_licence(fresh_line_pc: LinePc) -> None:
     with zipfile.ZipFile(fresh_line_pc.wheel) as wheel:
         names = wheel.namelist()
     assert {
+        "models/pretrained/yolox-nano-coco-drawn.safetensors",
+        "models/pretrained/yolox-nano-coco-drawn.json",
         "models/pretrained/yolox-nano-coco.safetensors",
-        "models/pretrained/yolox-nano-coco.json",
         "models/pretrained/graft-n-synthetic.safetensors",
     } <= {*names}
     assert any(n.startswith("dashboard/") and n.endswith(".js") for n in names)

@@ -19,6 +19,7 @@ from trainer.fit.tiling import TileMode
 from trainer.full_check import with_small_boxes
 from trainer.run_record import CHECKPOINT_NAME, RECORD_NAME, unwritable
 
+RANDOM = "none"  # of --weights
 LEAST_BYTES = 1 << 20  # less is too little for any run; known before photos are read
 DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside it
     "weights",
@@ -118,6 +119,12 @@ def _refuse_training_options(args: argparse.Namespace) -> None:
     given = [name for name in NOT_FOR_GOOD_PARTS if getattr(args, name)]
     if args.max_escape:
         given.append("max_escape")
+    if args.weights == RANDOM:
+        raise ConfigError(
+            "--weights none: not with photos of good parts alone.",
+            why="Nothing is trained: a network of random weights sees no difference.",
+            fix="Leave --weights out.",
+        )
     if given:
         option = _option(given[0])
         raise ConfigError(

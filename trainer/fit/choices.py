@@ -5,7 +5,7 @@ Loads no training library: the command line prints these values in its help.
 
 from enum import StrEnum
 
-DEFAULT_WEIGHTS = "yolox-nano-coco"
+DEFAULT_WEIGHTS = "yolox-nano-coco-drawn"
 BATCH = 8
 # Of AdamW; the rates are measured on several products: bench/products.py
 LEARNING_RATE = 3e-3

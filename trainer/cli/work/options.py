@@ -109,6 +109,8 @@ def _start_of(args: argparse.Namespace) -> tuple[str, Architecture]:
 
 def _shipped_for(detector: Architecture) -> str:
     """Return the shipped weights that fit a network, else the default."""
+    if _detector_of(DEFAULT_WEIGHTS) is detector:
+        return DEFAULT_WEIGHTS
     for entry in zoo.entries().values():
         if entry.is_shipped and entry.detector is detector:
             return entry.name

@@ -34,7 +34,7 @@ def test_default_are_the_weights_of_real_photos_with_their_network(
     dataset: Dataset,
 ) -> None:
     options = read_options(parse(), dataset, pytest.fail)
-    assert options.weights == DEFAULT_WEIGHTS == "yolox-nano-coco"
+    assert options.weights == DEFAULT_WEIGHTS == "yolox-nano-coco-drawn"
     assert options.detector is Architecture.YOLOX_NANO
     assert options.activation is Activation.HARDSWISH
     assert options.limit is None
@@ -63,8 +63,10 @@ def test_network_without_weights_gets_the_shipped_ones_that_fit(
 
 
 def test_frozen_backbone_keeps_the_activation_of_its_weights(dataset: Dataset) -> None:
-    options = read_options(parse("--freeze", "trunk"), dataset, pytest.fail)
-    assert options.activation is Activation.SILU
+    args = parse("--freeze", "trunk", "--weights", "yolox-nano-coco")
+    assert read_options(args, dataset, pytest.fail).activation is Activation.SILU
+    args = parse("--freeze", "trunk")  # its backbone was trained further
+    assert read_options(args, dataset, pytest.fail).activation is Activation.HARDSWISH
     args = parse("--freeze", "trunk", "--activation", "relu")
     assert read_options(args, dataset, pytest.fail).activation is Activation.RELU
     args = parse("--freeze", "trunk", "--weights", "mine.pth")  # not known

@@ -41,11 +41,25 @@ def test_further_trainings_have_no_class_unknown(study: list[object]) -> None:
         refuse_conflicts(parse("--unknown", *study))
 
 
-def test_good_parts_alone_refuse_options_of_a_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--epochs", "3"),
+        ("--batch", "4"),
+        ("--learning-rate", "0.1"),
+        ("--compare", "scratch"),
+        ("--weights", "none"),
+    ],
+    ids=" ".join,
+)
+def test_good_parts_alone_refuse_options_of_a_training(
+    tmp_path: Path, option: tuple[str, str]
+) -> None:
     write_good(tmp_path / "d", 30)
-    args = parse("--epochs", 3)
+    args = parse(*option)
     args.dataset, args.out = tmp_path / "d", tmp_path / "run"
-    with pytest.raises(ConfigError, match="--epochs: not with photos of good parts"):
+    named = option[0] if option[1] != "none" else " ".join(option)
+    with pytest.raises(ConfigError, match=f"{named}: not with photos of good parts"):
         checked_dataset(args, len, prepares=True)
 
 

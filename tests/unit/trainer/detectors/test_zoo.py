@@ -391,6 +391,7 @@ def test_weights_of_three_networks_are_shipped() -> None:
     assert shipped == {
         "efficientnet-lite0-imagenet": Architecture.LITE0,
         "graft-n-synthetic": Architecture.GRAFT_N,
+        "yolox-nano-coco": Architecture.YOLOX_NANO,
         DEFAULT_WEIGHTS: Architecture.YOLOX_NANO,
     }
     for name, network in shipped.items():
