@@ -39,7 +39,7 @@ def mix(photos: Path, drawn: Path, folder: Path, share: float = DRAWN_SHARE) -> 
         photos: Weights that have seen photos, with their JSON beside them.
         drawn: The same network, trained on drawn pictures from there on, with its JSON.
         folder: Exists.
-        share: Of the drawn one, 0 to 1.
+        share: Weight of the drawn one, 0 to 1.
 
     Raises:
         TrainingError: They are not of one network.

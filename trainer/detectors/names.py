@@ -23,8 +23,8 @@ class ScoreRule(StrEnum):
 
     The class outputs are trained on the overlap of the boxes: their product with the
     objectness ranks boxes by how well they fit. Divided by their sum they say which
-    class it is, and the objectness alone says whether there is a defect. On boards and
-    belts mAP@.5 is 0.5 to 5 points higher (docs/benchmarks.md).
+    class it is, and the objectness alone says whether there is a defect. In the mean
+    over products mAP@.33 is 0.7 points higher (docs/benchmarks.md).
     """
 
     PRODUCT = "product"  # of YOLOX, arXiv:2107.08430, and of runs without the field
