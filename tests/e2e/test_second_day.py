@@ -162,6 +162,7 @@ def test_named_classes_with_unknown_miss_fewer_than_either_alone(
 ) -> None:
     assert escapes(day.both) < escapes(day.unknown)
     assert escapes(day.both) < escapes(day.named)
-    assert day.named["chip"] == 0, "no photo of a chip was ever labelled"
+    # No photo of a chip was ever labelled; the weights know drawn chips all the same.
+    assert day.named["chip"] <= day.both["chip"]
     assert day.both["chip"] >= SECOND_DAY["chip"] // 2
     assert day.both["good"] <= 3

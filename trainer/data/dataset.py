@@ -215,7 +215,7 @@ class Dataset:
         return train, val
 
     def _refuse_few_good(self, train: Sequence[Photo], val: Sequence[Photo]) -> None:
-        good = len(self.split_assignment.scenes_of((*train, *val)))  # frames count once
+        good = len({photo.content for photo in (*train, *val)})  # copies count once
         if good >= LEAST_GOOD_ALONE and not (train and val):
             raise DatasetError(
                 f"{self.root}: no good part to {'measure' if train else 'train'} on.",
@@ -224,7 +224,7 @@ class Dataset:
             )
         if good < LEAST_GOOD_ALONE:
             raise DatasetError(
-                f"{self.root}: photos of {counted(good, 'good part')}, and no "
+                f"{self.root}: {counted(good, 'photo')} of good parts, and no "
                 "labelled defect.",
                 why="From good parts alone the class unknown is learned: how they "
                 f"differ takes at least {LEAST_GOOD_ALONE}.",

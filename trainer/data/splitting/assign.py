@@ -1,5 +1,6 @@
 """Assigns photos to train and val: given splits, held-out photos, good parts."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +9,7 @@ from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.splitting.grouping import GroupablePhoto, below, group_photos
 from trainer.data.splitting.split_record import (
+    ALIKE_SHARE,
     SUBSETS,
     PhotoPlace,
     SplitAssignment,
@@ -127,11 +129,18 @@ def _hold_out_measurable(
     subset = hold_out(labelled, coarse, options.seed, fixed)
     if options.pattern is not None or _measurable(labelled, subset):
         return subset, False
+    if not shows_defect(labelled):
+        # Where photos of a fixed view are alike, the few others would be held out.
+        for groups in groupings:
+            numbers = Counter(groups[photo.sha256] for photo in labelled)
+            if max(numbers.values(), default=0) <= ALIKE_SHARE * len(labelled):
+                finer = [groups]
+                break
     for groups in finer:
         subset = hold_out(labelled, groups, options.seed, fixed)
         if _measurable(labelled, subset):
             break
-    return subset, True
+    return subset, groups is not coarse
 
 
 def _places(
@@ -224,9 +233,7 @@ def _fixed(
 
 
 def _measurable(photos: Sequence[GroupablePhoto], subset: NumberByHash) -> bool:
-    """Return whether both subsets show a defect, or good parts where there is none."""
-    defective = [photo for photo in photos if len(photo.labels)]
-    shown = {subset[photo.sha256] for photo in defective or photos}
+    shown = {subset[photo.sha256] for photo in photos if len(photo.labels)}
     return len(shown) == len(SUBSETS)
 
 

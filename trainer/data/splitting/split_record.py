@@ -188,20 +188,17 @@ class SplitAssignment:
         """Return the part of each photo, by SHA-256: its named group, or its likeness.
 
         Near-duplicates are one part, but where photos of a fixed view are all alike:
-        there only frames of one scene are.
+        there frames of one scene are, or no two photos where these are alike, too.
         """
-        named = self.named_groups_of(photos)
-        like = {photo.sha256: self.near.get(photo.sha256) for photo in photos}
-        largest = max(Counter(like.values()).values(), default=0)
-        if None in like.values() or largest > ALIKE_SHARE * len(photos):
-            like = {photo.sha256: self.scenes.get(photo.sha256) for photo in photos}
-        parts: dict[str, Hashable] = {}
-        for photo, group in zip(photos, named, strict=True):
-            name, number = photo.sha256, like[photo.sha256]
-            parts[name] = name if number is None else ("like", number)
-            if group is not None:
-                parts[name] = ("group", group)
-        return parts
+        parts: dict[str, Hashable] = {photo.sha256: photo.sha256 for photo in photos}
+        for groups in (self.near, self.scenes):
+            numbers = [groups.get(photo.sha256, photo.sha256) for photo in photos]
+            largest = max(Counter(numbers).values(), default=0)
+            if largest <= max(1, ALIKE_SHARE * len(photos)):
+                parts = dict(zip(parts, numbers, strict=True))
+                break
+        named = zip(photos, self.named_groups_of(photos), strict=True)
+        return parts | {p.sha256: ("group", n) for p, n in named if n is not None}
 
     def with_held_out(self, held_out: Sequence[SplittablePhoto]) -> "SplitAssignment":
         """Return the same photos with other subsets: all but some are trained on."""

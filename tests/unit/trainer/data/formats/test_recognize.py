@@ -96,7 +96,7 @@ def test_folder_with_good_parts_only_says_what_is_possible(tmp_path: Path) -> No
         write_picture(tmp_path / f"good/{number}.png", number)
     dataset = open_dataset(tmp_path)
     assert (len(dataset.photos), dataset.labels) == (3, ())
-    with pytest.raises(DatasetError, match="photos of 3 good parts, and no") as caught:
+    with pytest.raises(DatasetError, match="3 photos of good parts, and no") as caught:
         dataset.for_training()
     assert "at least 30" in caught.value.why
     assert "Put 27 more photos of other good parts into good/" in caught.value.fix

@@ -175,7 +175,7 @@ def test_copies_of_few_good_parts_are_too_few(tmp_path: Path) -> None:
         picture = plate(rng, 64)
         for copy in range(10):
             cv2.imwrite(str(root / "good" / f"{part}-{copy}.png"), picture)
-    with pytest.raises(DatasetError, match="photos of 4 good parts") as caught:
+    with pytest.raises(DatasetError, match="4 photos of good parts") as caught:
         open_dataset(root).for_training()
     assert "26 more photos" in caught.value.fix
 
