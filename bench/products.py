@@ -7,6 +7,10 @@ measured again. ``summary.json`` beside them has the table: mean figures over th
 products, and mean ranks. ``--only``, ``--configurations`` and ``--seeds`` measure a
 part; several processes can share the work, each with other products.
 
+``coco`` cells without ``score_rule`` were measured as ``default``, before the start of
+training changed, with YOLOX's scores. ``all-drawn`` and ``half-drawn`` are the other
+starts of docs/adr/0024: their weights are not in the repository.
+
 Nothing is selected on the photos that are measured. For a design that is left out the
 thresholds are chosen on boards of other designs that were not trained on.
 """

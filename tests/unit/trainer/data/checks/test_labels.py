@@ -17,6 +17,8 @@ from trainer.data.checks.labels import (
 )
 from trainer.data.dataset import open_dataset
 from trainer.data.findings import FindingKind, Level
+from trainer.evaluation.thresholds.limits import OVERKILL_TARGET
+from trainer.evaluation.thresholds.order_statistics import parts_needed
 
 
 def test_boxes_are_counted_by_class_over_all_splits(tmp_path: Path) -> None:
@@ -75,3 +77,7 @@ def test_good_parts_are_counted_where_the_dataset_is_measured(tmp_path: Path) ->
     assert finding.why.startswith("2 photos of good parts")
     enough = open_dataset(write_coco(tmp_path / "b", {"val": 1}, good=FEW_GOOD))
     assert not too_few_good(enough)
+
+
+def test_wanted_good_parts_are_those_of_the_usual_promise() -> None:
+    assert parts_needed(OVERKILL_TARGET) == FEW_GOOD
