@@ -11,6 +11,7 @@ from typing import assert_never
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainer.detectors.names import Activation
 
@@ -158,7 +159,11 @@ class CSPLayer(nn.Module):
 
 
 class Focus(nn.Module):
-    """Folds 2 x 2 pixels into channels, then one convolution."""
+    """Folds 2 x 2 pixels into channels, then one 3 x 3 convolution.
+
+    The weights are stored as published, and applied as what they are equal to: a 6 x 6
+    convolution of stride 2 on the picture, which copies no pixels.
+    """
 
     def __init__(self, inputs: int, outputs: int, activation: Activation) -> None:
         super().__init__()
@@ -166,10 +171,26 @@ class Focus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[N, outputs, H / 2, W / 2]``."""
-        top_left, top_right = x[..., ::2, ::2], x[..., ::2, 1::2]
-        low_left, low_right = x[..., 1::2, ::2], x[..., 1::2, 1::2]
-        folded = torch.cat((top_left, low_left, top_right, low_right), dim=1)
-        return self.conv(folded)  # type: ignore[no-any-return]
+        weight, norm = self._unfolded(), self.conv.bn
+        if self.training:
+            y = functional.conv2d(x, weight, stride=2, padding=2)
+            return self.conv.act(norm(y))  # type: ignore[no-any-return]
+        # An exporter joins only convolutions of stored weights with their batch norm.
+        learned = dict(norm.named_buffers())
+        scale = norm.weight / (learned["running_var"] + norm.eps).sqrt()
+        bias = norm.bias - learned["running_mean"] * scale
+        weight = weight * scale[:, None, None, None]
+        y = functional.conv2d(x, weight, bias, stride=2, padding=2)
+        return self.conv.act(y)  # type: ignore[no-any-return]
+
+    def _unfolded(self) -> Tensor:
+        """Return ``[outputs, inputs, 6, 6]``, in the weights' own order of pixels."""
+        weight = self.conv.conv.weight  # [outputs, 4 * inputs, 3, 3]
+        outputs, folded = weight.shape[:2]
+        pixels = weight.reshape(outputs, 2, 2, folded // 4, 3, 3)
+        # from [.., x % 2, y % 2, colour, y // 2, x // 2]
+        in_order = pixels.permute(0, 3, 4, 2, 5, 1)
+        return in_order.reshape(outputs, folded // 4, 6, 6)
 
 
 class SPPBottleneck(nn.Module):

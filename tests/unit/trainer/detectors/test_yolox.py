@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from trainer.data.sample import BoxTarget
 from trainer.detectors.base import DetectionGraph
 from trainer.detectors.names import Activation, Architecture, ScoreRule
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
-from trainer.detectors.yolox_blocks import BaseConv
+from trainer.detectors.yolox_blocks import BaseConv, Focus
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,6 +54,21 @@ def test_detections_have_the_shape_of_the_contract(nano: YOLOX) -> None:
     assert found.shape == (2, 4 + 3, 8 * 12 + 4 * 6 + 2 * 3)
     assert (found[:, 2:4] > 0).all()
     assert ((found[:, 4:] >= 0) & (found[:, 4:] <= 1)).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_focus_is_the_published_one(training: bool) -> None:
+    """Source: YOLOX 0.3.0, ``Focus``: four slices, then a convolution."""
+    torch.manual_seed(0)
+    focus = Focus(3, 16, Activation.SILU).train(training)
+    norm = focus.conv.bn
+    for values in (norm.weight, norm.bias, dict(norm.named_buffers())["running_var"]):
+        nn.init.uniform_(values, 0.5, 1.5)
+    pictures = torch.rand(2, 3, 16, 24)
+    slices = [pictures[..., y::2, x::2] for y, x in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    with torch.no_grad():
+        found, expected = focus(pictures), focus.conv(torch.cat(slices, dim=1))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_new_head_starts_at_one_percent(nano: YOLOX) -> None:
