@@ -60,6 +60,7 @@ DESIGN_DIGITS = 5  # of a board's file name
 LEAST_HELD_OUT = 0.2  # of the photos of the other designs, to choose thresholds on
 FIGURES = ("map_33", "map_50", "map_75")
 
+DEFAULT = "default"
 FROM_COCO = TrainOptions(weights=str(COCO))
 FROM_DRAWN = TrainOptions(
     weights="graft-n-synthetic",
@@ -87,7 +88,7 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     # flips and scale only
     "plain-coco": replace(FROM_COCO, **PLAIN),
     # what `graftline train` does
-    "default": TrainOptions(weights=DEFAULT_WEIGHTS),
+    DEFAULT: TrainOptions(weights=DEFAULT_WEIGHTS),
     # the same from COCO weights that have seen no drawn picture
     "coco": FROM_COCO,
     # the same from drawn pictures
@@ -103,7 +104,7 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     "no-close-ups": replace(FROM_COCO, close_ups=False, mines=False),
     "no-negatives": replace(FROM_COCO, mines=False),
 }
-COMPARED = ("earlier-drawn", "earlier-coco", "plain-coco", "coco", "default")
+COMPARED = ("earlier-drawn", "earlier-coco", "plain-coco", "coco", DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +292,11 @@ def summarize(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
         lambda: defaultdict(list)
     )
     for cell in cells:
-        values[cell["product"]][cell["configuration"]].append(cell["metrics"])
+        # Only the default has the share of the class; the others are as before it.
+        is_default = cell["configuration"] == DEFAULT
+        scores = {} if is_default else cell.get("product_scores", {})
+        figures = {**cell["metrics"], **scores}
+        values[cell["product"]][cell["configuration"]].append(figures)
     rows = []
     for product, by_configuration in sorted(values.items()):
         for name, metrics in sorted(by_configuration.items()):
