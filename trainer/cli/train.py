@@ -67,11 +67,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="non-linearity (default: relu for graft, hardswish for yolox; with "
         "--freeze trunk that of the weights)",
     )
-    parser.add_argument(
-        "--size",
-        type=positive_int,
-        help="longer side of the model's input, pixels (default: chosen by the photos)",
-    )
+    _add_size(parser)
     _add_tiles(parser)
     _add_schedule(parser)
     parser.add_argument(
@@ -137,6 +133,23 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of new defective parts that may escape on average, for example "
         "0.5%%",
+    )
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--size",
+        type=positive_int,
+        help="longer side of the model's input, pixels (default: chosen by the photos)",
+    )
+    size.add_argument(
+        "--budget-ms",
+        type=positive_float,
+        metavar="MS",
+        help="time that a photo may take in the model, measured on this machine with "
+        "OpenVINO before the training: the largest input within it is chosen (without "
+        "INT8, which is often faster, and without the class unknown)",
     )
 
 

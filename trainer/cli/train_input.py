@@ -27,6 +27,7 @@ DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside i
     "detector",
     "activation",
     "size",
+    "budget_ms",
     "tiles",
     "epochs",
     "minutes",
@@ -47,6 +48,7 @@ NOT_FOR_GOOD_PARTS = (
     "compare",
     "batch",
     "learning_rate",
+    "budget_ms",
 )
 
 

@@ -102,6 +102,22 @@ def stored_start(path: Path) -> tuple[str, Architecture]:
         raise cannot_resume(path, exc) from exc
 
 
+def stored_input(path: Path) -> tuple[int, int]:
+    """Return height and width of the input of an interrupted training.
+
+    Args:
+        path: From ``CheckpointFile``.
+
+    Raises:
+        TrainingError: There is no checkpoint, or it is damaged.
+    """
+    try:
+        made_with = _state(path, torch.device("cpu"))["extra"]["made_with"]
+        return int(made_with["input_height_px"]), int(made_with["input_width_px"])
+    except (OSError, *UNREADABLE) as exc:
+        raise cannot_resume(path, exc) from exc
+
+
 def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> None:
     """Write a checkpoint.
 

@@ -43,6 +43,7 @@ class TrainOptions:
     Attributes:
         weights: Name, file or ``none``.
         size_px: Longer side of the input.
+        size_is_limit: Where minutes are short, the input may be smaller than that.
         minutes: Time that the whole training may take, instead of epochs.
         batch: Photos per step; None = the usual batch, or as many as fit in memory.
         learning_rate: Peak of the schedule; None = by weights and size of the defects.
@@ -66,6 +67,7 @@ class TrainOptions:
     detector: Architecture = Architecture.YOLOX_NANO
     activation: Activation = Activation.HARDSWISH
     size_px: int | None = None
+    size_is_limit: bool = False
     epochs: int | None = None
     minutes: float | None = None
     batch: int | None = None

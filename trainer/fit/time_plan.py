@@ -27,17 +27,10 @@ from trainer.fit.budget import (
     LEAST_PHOTOS,
     closing_s,
 )
-from trainer.fit.input_size import (
-    SIZE_MULTIPLE_PX,
-    SMALLEST_BOX_PX,
-    input_size,
-    small_box_share,
-)
+from trainer.fit.input_choices import InputChoice, input_choices
 from trainer.fit.options import WARMUP_STEPS, Recipe, TrainOptions
 from trainer.fit.speed import Speed
-from trainer.fit.tiling import TileMode
 
-SMALLEST_INPUT_PX = 320  # of the longer side; below, whole parts become too small
 # Fewer only where nothing else is left. In equal time 160 steps at 416 px found more
 # than 64 at 640 px: mAP@.5 0.41 and 0.27 on boards left out, 0.13 and 0.03 on belts.
 WANTED_STEPS = 150
@@ -82,21 +75,6 @@ class TimePlan:
         return TimePlan(**values | {"reduced": tuple(values["reduced"])})
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """One input, and the pixels that a step and a photo take with it."""
-
-    size_px: int | None
-    height_px: int
-    width_px: int
-    photo_pixels: int
-    keeps_small_defects: bool = True
-
-    @property
-    def step_pixels(self) -> int:
-        return self.height_px * self.width_px
-
-
 def least_work(
     options: TrainOptions,
     recipe: Recipe,
@@ -104,7 +82,7 @@ def least_work(
     held_out: Sequence[Photo],
 ) -> TimePlan:
     """Return the plan of a budget that is over before a training can start."""
-    choice = list(_choices(options, recipe, photos))[-1]
+    choice = list(input_choices(options, recipe, photos))[-1]
     part = min(LEAST_PHOTOS, len(held_out)) if options.selects else len(held_out)
     return _plan(options, recipe, choice, part, len(held_out), steps=1.0, photo_s=0.0)
 
@@ -126,7 +104,7 @@ def fit_to_time(
         speed: Measured at the recipe's input.
         left_s: Seconds until the end of the budget.
     """
-    choices = list(_choices(options, recipe, photos))
+    choices = list(input_choices(options, recipe, photos))
     all_photos = len(held_out)
     least = min(LEAST_PHOTOS, all_photos) if options.selects else all_photos
     for keeps in (True, False):
@@ -141,7 +119,7 @@ def fit_to_time(
 def _fitted(
     options: TrainOptions,
     recipe: Recipe,
-    choice: _Choice,
+    choice: InputChoice,
     room: int,
     held_out: int,
     speed: Speed,
@@ -153,7 +131,9 @@ def _fitted(
     return _plan(options, recipe, choice, part, held_out, steps=steps, photo_s=photo_s)
 
 
-def _photos_in_time(speed: Speed, choice: _Choice, left_s: float, least: int) -> int:
+def _photos_in_time(
+    speed: Speed, choice: InputChoice, left_s: float, least: int
+) -> int:
     """Return how many photos can be measured besides the wanted steps."""
     steps_s = WANTED_STEPS * speed.step_s(choice.step_pixels)
     each_s = speed.photo_s(choice.photo_pixels) * CLOSING_SHARE
@@ -161,30 +141,10 @@ def _photos_in_time(speed: Speed, choice: _Choice, left_s: float, least: int) ->
     return min(fitting, max(least, math.floor(FINAL_SHARE * left_s / each_s)))
 
 
-def _choices(
-    options: TrainOptions, recipe: Recipe, photos: Sequence[Photo]
-) -> Iterator[_Choice]:
-    """Yield the inputs from the chosen one to the smallest."""
-    height, width = recipe.input_height_px, recipe.input_width_px
-    tiles = recipe.tiles.count if recipe.tiles else 1
-    yield _Choice(None, height, width, height * width * tiles)
-    if options.size_px or options.tiles is not TileMode.AUTO:
-        return
-    longer = max(height, width)
-    if recipe.tiles:
-        longer = max(input_size(photos, None)) + SIZE_MULTIPLE_PX
-    small = small_box_share(photos)
-    needed = SMALLEST_BOX_PX / small if small else 0.0
-    sides = range(longer - SIZE_MULTIPLE_PX, 0, -SIZE_MULTIPLE_PX)
-    for side in (each for each in sides if each >= SMALLEST_INPUT_PX):
-        height, width = input_size(photos, side)
-        yield _Choice(side, height, width, height * width, side >= needed)
-
-
 def _plan(
     options: TrainOptions,
     recipe: Recipe,
-    choice: _Choice,
+    choice: InputChoice,
     part: int,
     held_out: int,
     *,
@@ -207,7 +167,7 @@ def _plan(
 def _words(
     options: TrainOptions,
     recipe: Recipe,
-    choice: _Choice,
+    choice: InputChoice,
     part: int,
     held_out: int,
     steps: float,

@@ -15,6 +15,7 @@ from trainer.cli.progress import (
     unpack_visibly,
 )
 from trainer.cli.train_input import checked_dataset
+from trainer.cli.work.latency import resumed_latency, within_latency
 from trainer.cli.work.options import read_options
 from trainer.cli.work.studies import prepare_studies, run_studies
 from trainer.data.dataset import Dataset
@@ -31,7 +32,7 @@ from trainer.label_errors.unlike_good import write_unlike_good
 from trainer.report.deciding import deciding_study
 from trainer.report.document import Study
 from trainer.report.page import write_report
-from trainer.run_record import REPORT_NAME, RunRecord
+from trainer.run_record import CHECKPOINT_NAME, REPORT_NAME, RunRecord
 
 
 def train(args: argparse.Namespace, dataset: Dataset | None, started_s: float) -> int:
@@ -59,6 +60,10 @@ def _train(
     options = read_options(args, dataset, report_status)
     if dataset.has_good_parts_only:
         return _train_on_good_parts(args, options, dataset, group)
+    if args.budget_ms and args.resume:
+        options = resumed_latency(options, dataset, args.out / CHECKPOINT_NAME)
+    elif args.budget_ms:
+        options = within_latency(options, dataset, args.budget_ms, group, report_status)
     prepare_studies(args, dataset, options, report_status)
     observer = TerminalObserver() if group.is_leader else SilentObserver()
     try:
