@@ -13,7 +13,8 @@ without groups: each design, the new one too, is trained on and held out
 
 A run below ``--keep`` is measured again, and not trained.
 
-``without_deciding`` has the recall and overkill where the good parts that alone decide
+``without_odds`` has recall and overkill where the odds of the classes stay as the
+network gives them. ``without_deciding`` has both where the good parts that alone decide
 the threshold are taken out, as a person does who finds a defect on them. ``best`` has
 the recall at the lowest threshold that no more than the target's share of
 the design's own good boards reach: a perfect choice of the threshold gives no more.
@@ -32,22 +33,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring.boards import COCO, SHARED
+from measuring.boards import SHARED
 from measuring.machine import RESULTS, describe_machine, write_result
 
 from models.detections import Detections
+from models.manifest import Metrics, Thresholds
 from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.data.sampling.augmentation import EpochSampler
 from trainer.data.splitting.split_record import SplitOptions
+from trainer.detectors.yolox import YOLOX
+from trainer.evaluation.calibration import with_odds
 from trainer.evaluation.metrics import measure, predict_photos, true_positives
+from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.thresholds.deciding import deciding_photos
 from trainer.evaluation.thresholds.limits import OVERKILL_TARGET
 from trainer.evaluation.thresholds.parts import PhotoOrigins
 from trainer.evaluation.torch_detector import TorchDetector
+from trainer.fit.choices import DEFAULT_WEIGHTS
+from trainer.fit.class_odds import calibrate, stored_odds
 from trainer.fit.options import TrainOptions, resolve
 from trainer.fit.recipe import train
-from trainer.run import Run, open_run
+from trainer.run import open_run
 from trainer.run_record import RECORD_NAME
 
 PROMISE = RESULTS / "promise"
@@ -117,7 +124,7 @@ def measure_design(
     """Train without a design, into a folder, and return what came out on it."""
     data, measured = (with_good_of if with_good else divided)(dataset, left_out)
     photos = data.for_training()[0]
-    options = TrainOptions(weights=str(COCO), size_px=640, selects=False)
+    options = TrainOptions(weights=DEFAULT_WEIGHTS, size_px=640, selects=False)
     per_epoch = len(EpochSampler(photos, 0)) // resolve(options, photos).batch
     options = replace(options, epochs=max(1, round(steps / per_epoch)))
     machine, observer = describe_machine(), TerminalObserver()
@@ -127,11 +134,32 @@ def measure_design(
         run = run or train(data, options, folder, observer, resume=False).run
     finally:
         observer.close()
-    detector = TorchDetector(run.model, 640, 640)
-    found = predict_photos(detector, measured, len(data.labels))
-    held = predict_photos(detector, data.splits["val"], len(data.labels))
-    thresholds = run.record.thresholds
-    metrics = measure(found, measured, data.labels, thresholds, "measured")
+    model, held_out = run.model, data.splits["val"]
+    if not isinstance(model, YOLOX):
+        raise TypeError(run.record.detector)
+    model.class_odds = None
+    detector = TorchDetector(model, 640, 640)
+    raw = predict_photos(detector, measured, len(data.labels))
+    raw_held = predict_photos(detector, held_out, len(data.labels))
+    held = calibrate(model, raw_held, held_out, options)
+    odds = stored_odds(model, data.labels)
+    found = raw
+    if odds:
+        factors = np.array(list(odds.values()), np.float32)
+        found = [with_odds(each, factors) for each in raw]
+    origins = PhotoOrigins.of(data.split_assignment, held_out, photos)
+
+    def at_threshold(
+        chosen_on: Sequence[Detections], found: Sequence[Detections]
+    ) -> tuple[Thresholds, Metrics]:
+        """Return the threshold, and the metrics at it."""
+        thresholds = choose_thresholds(
+            chosen_on, held_out, data.labels, "val", origins=origins
+        )
+        return thresholds, measure(found, measured, data.labels, thresholds, "measured")
+
+    thresholds, metrics = at_threshold(held, found)
+    _, without = at_threshold(raw_held, raw)
     schedule = run.record.schedule
     return {
         "design": left_out,
@@ -139,17 +167,19 @@ def measure_design(
         "steps": schedule.steps if schedule else None,
         "thresholds": thresholds.model_dump(exclude_none=True),
         "metrics": metrics.model_dump(),
-        "without_deciding": without_deciding(run, data, held, (found, measured)),
+        "class_odds": odds,
+        "without_odds": {"recall": without.recall, "overkill": without.overkill},
+        "without_deciding": without_deciding(thresholds, data, held, (found, measured)),
         "best": best_choice(found, measured),
         "scores": scores_of(found, measured),
-        "scores_held_out": scores_of(held, data.splits["val"]),
+        "scores_held_out": scores_of(held, held_out),
         "train_s": run.record.seconds,
         "machine": machine,
     }
 
 
 def without_deciding(
-    run: Run,
+    thresholds: Thresholds,
     data: Dataset,
     held: Sequence[Detections],
     measured: tuple[Sequence[Detections], Sequence[Photo]],
@@ -157,7 +187,6 @@ def without_deciding(
     """Return the figures without the good parts that decide; None = none does."""
     trained_on, held_out = data.for_training()
     origins = PhotoOrigins.of(data.split_assignment, held_out, trained_on)
-    thresholds = run.record.thresholds
     deciding = deciding_photos(held, held_out, thresholds, origins)
     if deciding is None:
         return None
@@ -241,7 +270,8 @@ def summarize(files: Sequence[Path]) -> dict[str, Any]:
     for path in files:
         cell = json.loads(path.read_text("utf-8"))
         figures = {f: cell["metrics"][f] for f in ("map_33", "recall", "overkill")}
-        more = {name: cell[name] for name in ("without_deciding", "best")}
+        names = ("without_odds", "without_deciding", "best")
+        more = {name: cell[name] for name in names}
         rows.append({"design": cell["design"], **figures, **more})
     if not rows:
         return {}
@@ -249,6 +279,9 @@ def summarize(files: Sequence[Path]) -> dict[str, Any]:
         figure: round(statistics.mean(row[figure] for row in rows), 4)
         for figure in ("map_33", "recall", "overkill")
     }
+    for figure in ("recall", "overkill"):
+        without = statistics.mean(row["without_odds"][figure] for row in rows)
+        means[f"{figure}_without_odds"] = round(without, 4)
     means["best_recall"] = round(statistics.mean(r["best"]["recall"] for r in rows), 4)
     return {"designs": rows, "means": means}
 

@@ -14,7 +14,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from models.errors import TrainingError
 from models.files import require_regular, write_atomically
@@ -79,11 +81,18 @@ def _network(record: RunRecord) -> TrainableDetector:
     model = build_detector(record.detector, count, record.activation)
     if isinstance(model, YOLOX):
         model.score_rule = record.score_rule
+        model.class_odds = _class_odds(record)
     if record.unknown is None:
         return model
     shape = record.unknown
     memory = PatchMemory(shape.rows, shape.inputs)
     return UnknownDetector(model, memory, len(record.named_labels))
+
+
+def _class_odds(record: RunRecord) -> Tensor | None:
+    if record.class_odds is None:
+        return None
+    return torch.tensor([record.class_odds[name] for name in record.named_labels])
 
 
 def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:

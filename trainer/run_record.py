@@ -5,7 +5,7 @@ Loads no training library: a run whose photos are missing is refused without one
 
 import math
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -25,6 +25,7 @@ CHECKPOINT_NAME = "checkpoint.pt"
 REPORT_NAME = "report.html"
 HALF = 0.5  # of the photos: a change that is seen on as many counts as seen
 MEMORY_MAX = 1 << 16  # rows of a memory, and numbers of a row
+Factor = Annotated[float, Field(gt=0, lt=math.inf)]
 
 
 class CurvePoint(BaseModel):
@@ -206,6 +207,11 @@ class RunRecord(BaseModel):
         default=ScoreRule.PRODUCT,
         description="How the scores of YOLOX and graft are made.",
     )
+    class_odds: dict[LabelName, Factor] | None = Field(
+        default=None,
+        description="By named label, the factor for the odds of its scores, so that "
+        "one threshold suits all; null = 1.",
+    )
     labels: tuple[LabelName, ...] = Field(min_length=1, max_length=LABELS_MAX)
     input_height_px: int = Field(ge=32, le=INPUT_MAX_PX)
     input_width_px: int = Field(ge=32, le=INPUT_MAX_PX)
@@ -253,6 +259,9 @@ class RunRecord(BaseModel):
             name for name in self.labels if name not in self.thresholds.scores
         ]:
             msg = f"no threshold for {', '.join(missing[:3])}"
+            raise ValueError(msg)
+        if self.class_odds and set(self.class_odds) != set(self.named_labels):
+            msg = "class_odds are not those of the labels"
             raise ValueError(msg)
         return self
 

@@ -158,10 +158,13 @@ class YOLOX(TrainableDetector):
 
     Attributes:
         score_rule: That of a stored run is in its record.
+        class_odds: ``[C]``, above 0: the factor for the odds of the scores of each
+            class, from ``trainer.evaluation.calibration``; None = no factors.
     """
 
     class_parts: ClassVar[tuple[str, ...]] = ("head.cls_preds.",)
     score_rule: ScoreRule = ScoreRule.CLASS_SHARE
+    class_odds: Tensor | None = None
 
     def __init__(
         self,
@@ -252,6 +255,9 @@ class YOLOX(TrainableDetector):
             total = classes.sum(dim=1, keepdim=True)
             classes = classes / total.clamp(min=SMALLEST_CLASS_SUM)
         scores = values[:, 4:5].sigmoid() * classes
+        if self.class_odds is not None:
+            factors = self.class_odds.to(scores)[:, None]  # [C, 1]
+            scores = factors * scores / (1 + (factors - 1) * scores)
         return torch.cat((centre, size, scores), dim=1)
 
 

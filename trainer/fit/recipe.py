@@ -43,6 +43,7 @@ from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import CLOSING_SHARE, LEAST_PHOTOS, TimeBudget, budget_of
 from trainer.fit.checkpoint import CheckpointFile, stored_plan
 from trainer.fit.choices import Freeze
+from trainer.fit.class_odds import calibrate, stored_odds
 from trainer.fit.disk_space import require_space
 from trainer.fit.distributed.data_parallel import require_share, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -479,11 +480,14 @@ def _finish(
     session.planner.state_end(len(photos))
     split = _held_out_name(dataset)
     trained_on = dataset.for_training()[0]
+    known = trained_parts(dataset.split_assignment, trained_on, photos)
+    if not known.defective:
+        found = calibrate(model, found, photos, options)
+    odds = stored_odds(model, labels)
     whole = MeasuredModel(model, labels, found)
     if options.unknown:
         whole = with_unknown(model, dataset, recipe, photos, observer)
     model, labels, found = whole.model, whole.labels, whole.found
-    known = trained_parts(dataset.split_assignment, trained_on, photos)
     origins = PhotoOrigins.of(dataset.split_assignment, photos, trained_on)
     chosen = choose_thresholds(
         *(found, photos, labels, split, options.limit),
@@ -496,6 +500,7 @@ def _finish(
         detector=recipe.detector,
         activation=recipe.activation,
         score_rule=ScoreRule.CLASS_SHARE,
+        class_odds=odds,
         labels=labels,
         input_height_px=recipe.input_height_px,
         input_width_px=recipe.input_width_px,

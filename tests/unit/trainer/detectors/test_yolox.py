@@ -96,6 +96,19 @@ def test_training_maps_and_detections_are_the_same_predictions(
     torch.testing.assert_close(found[0, 4:].T, objectness * classes)
 
 
+def test_odds_of_a_class_change_its_scores_alone(nano: YOLOX) -> None:
+    nano.eval()
+    images = torch.rand(1, 3, 64, 64) * 255
+    odds = torch.tensor([0.2, 1.0, 5.0])
+    with torch.no_grad():
+        before = nano.detections(images)[0]
+        nano.class_odds = odds
+        after = nano.detections(images)[0]
+    assert torch.equal(after[:4], before[:4])
+    was = before[4:] / (1 - before[4:])
+    torch.testing.assert_close(after[4:] / (1 - after[4:]), was * odds[:, None])
+
+
 def test_scores_of_classes_add_up_to_the_objectness(nano: YOLOX) -> None:
     nano.eval()
     assert nano.score_rule is ScoreRule.CLASS_SHARE

@@ -239,6 +239,25 @@ def test_scores_of_an_older_run_stay_those_of_its_thresholds(
     assert model.score_rule is ScoreRule.PRODUCT
 
 
+def test_odds_of_the_classes_are_part_of_the_run(
+    finished: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(finished, changed)
+    record = json.loads((changed / "run.json").read_text("utf-8"))
+    assert set(record["class_odds"] or {}) <= {"dot", "bar"}
+    record["class_odds"] = {"bar": 2.5, "dot": 0.5}
+    (changed / "run.json").write_text(json.dumps(record), "utf-8")
+    model = open_run(changed).model
+    assert isinstance(model, YOLOX)
+    assert model.class_odds is not None
+    assert model.class_odds.tolist() == [0.5, 2.5]  # in the order of the labels
+    record["class_odds"] = {"dot": 0.5}
+    (changed / "run.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(TrainingError, match="class_odds"):
+        open_run(changed)
+
+
 def test_interrupted_training_resumes_to_the_same_weights(
     dataset: Dataset, tmp_path: Path
 ) -> None:
