@@ -42,7 +42,11 @@ def calibrate(
 def stored_odds(
     model: TrainableDetector, labels: Sequence[str]
 ) -> dict[str, float] | None:
-    """Return the factors of a detector by label, for its record; None = it has none."""
+    """Return the factors of a detector by label, for its record; None = it has none.
+
+    Args:
+        model: That of the named classes.
+    """
     if not isinstance(model, YOLOX) or model.class_odds is None:
         return None
     return dict(zip(labels, model.class_odds.tolist(), strict=True))

@@ -473,25 +473,22 @@ def _finish(
 ) -> Outcome:
     """Choose the weights and thresholds, measure, and write the run."""
     recipe = prepared.recipe
-    model, labels = session.training.average.model, dataset.labels
+    model = session.training.average.model
     kept_step = session.validator.restore_best(model)
     keep_split(out, dataset.split_assignment)
     photos, found = _measured(session, recipe, kept_step, observer)
     session.planner.state_end(len(photos))
-    split = _held_out_name(dataset)
-    trained_on = dataset.for_training()[0]
+    split, trained_on = _held_out_name(dataset), dataset.for_training()[0]
     known = trained_parts(dataset.split_assignment, trained_on, photos)
     if not known.defective:
         found = calibrate(model, found, photos, options)
-    odds = stored_odds(model, labels)
-    whole = MeasuredModel(model, labels, found)
+    whole = MeasuredModel(model, dataset.labels, found)
     if options.unknown:
         whole = with_unknown(model, dataset, recipe, photos, observer)
-    model, labels, found = whole.model, whole.labels, whole.found
-    origins = PhotoOrigins.of(dataset.split_assignment, photos, trained_on)
+    labels, found = whole.labels, whole.found
     chosen = choose_thresholds(
         *(found, photos, labels, split, options.limit),
-        origins=origins,
+        origins=PhotoOrigins.of(dataset.split_assignment, photos, trained_on),
         unknown_label=UNKNOWN_LABEL if whole.record else None,
     )
     thresholds = known.without_claims(chosen)
@@ -500,7 +497,7 @@ def _finish(
         detector=recipe.detector,
         activation=recipe.activation,
         score_rule=ScoreRule.CLASS_SHARE,
-        class_odds=odds,
+        class_odds=stored_odds(model, dataset.labels),
         labels=labels,
         input_height_px=recipe.input_height_px,
         input_width_px=recipe.input_width_px,
@@ -525,6 +522,20 @@ def _finish(
         split=dataset.split_assignment.summary(),
         unknown=whole.record,
     )
+    return _written(out, record, dataset, whole, photos, recipe, observer)
+
+
+def _written(
+    out: Path,
+    record: RunRecord,
+    dataset: Dataset,
+    whole: MeasuredModel,
+    photos: tuple[Photo, ...],
+    recipe: Recipe,
+    observer: Observer,
+) -> Outcome:
+    """Complete the record of a class ``unknown``, and write the run."""
+    model, found = whole.model, whole.found
     measured = (photos, found)
     record = completed(record, dataset, model, measured, recipe, observer.measuring)
     return Outcome(write_run(out, record, model), found, photos)
