@@ -12,27 +12,21 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from measuring.machine import RESULTS, describe_machine, write_result
-from products import BOARDS, CONFIGURATIONS, DEFAULT, ELEVEN, divided
+from products import BOARDS, CONFIGURATIONS, DEFAULT, ELEVEN, divided, trained
 
 from models.detections import Detections
-from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Photo
-from trainer.data.sampling.augmentation import EpochSampler
 from trainer.detectors.yolox import YOLOX
 from trainer.evaluation.calibration import fit_class_odds, with_odds
 from trainer.evaluation.metrics import predict_photos, true_positives
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.options import resolve
-from trainer.fit.recipe import train
 
 PRODUCTS = ("belt", BOARDS, ELEVEN)
 STEPS, SIZE_PX = 200, 320
@@ -44,17 +38,8 @@ Row = tuple[Detections, Photo]
 def scored(product: str, seed: int) -> tuple[int, list[Row]]:
     """Return the number of classes, and held-out photos with raw detections."""
     dataset, held_out = divided(product)
-    photos = dataset.for_training()[0]
-    options = CONFIGURATIONS[DEFAULT]
-    options = replace(options, size_px=SIZE_PX, seed=seed, selects=False)
-    per_epoch = len(EpochSampler(photos, seed)) // resolve(options, photos).batch
-    options = replace(options, epochs=max(1, round(STEPS / max(1, per_epoch))))
-    observer = TerminalObserver()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run = train(dataset, options, Path(folder), observer, resume=False).run
-        finally:
-            observer.close()
+    options = replace(CONFIGURATIONS[DEFAULT], size_px=SIZE_PX, seed=seed)
+    run = trained(dataset, options, STEPS)
     if not isinstance(run.model, YOLOX):
         raise TypeError(run.record.detector)
     run.model.class_odds = None

@@ -220,6 +220,25 @@ def divided(product: str) -> tuple[Dataset, tuple[Photo, ...]]:
     return replace(dataset, splits=splits, split_assignment=assignment), measured
 
 
+def trained(dataset: Dataset, options: TrainOptions, steps: int) -> Run:
+    """Return a run that nothing was selected for on held-out photos.
+
+    Args:
+        steps: About how many; epochs are whole.
+    """
+    photos = dataset.for_training()[0]
+    options = replace(options, selects=False)
+    sampler = EpochSampler(photos, options.seed)
+    per_epoch = len(sampler) // resolve(options, photos).batch
+    options = replace(options, epochs=max(1, round(steps / max(1, per_epoch))))
+    observer = TerminalObserver()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return train(dataset, options, Path(folder), observer, resume=False).run
+        finally:
+            observer.close()
+
+
 def measure_cell(cell: Cell, steps: int, size_px: int) -> dict[str, Any]:
     """Train one cell and return what came out.
 
@@ -228,22 +247,12 @@ def measure_cell(cell: Cell, steps: int, size_px: int) -> dict[str, Any]:
         size_px: Longer side of the input.
     """
     dataset, measured = divided(cell.product)
-    photos = dataset.for_training()[0]
     options = replace(
-        CONFIGURATIONS[cell.configuration],
-        size_px=size_px,
-        seed=cell.seed,
-        selects=False,
+        CONFIGURATIONS[cell.configuration], size_px=size_px, seed=cell.seed
     )
-    per_epoch = len(EpochSampler(photos, cell.seed)) // resolve(options, photos).batch
-    options = replace(options, epochs=max(1, round(steps / max(1, per_epoch))))
-    machine, observer = describe_machine(), TerminalObserver()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run = train(dataset, options, Path(folder), observer, resume=False).run
-        finally:
-            observer.close()
-        figures = _figures(run, measured, dataset.labels)
+    machine = describe_machine()
+    run = trained(dataset, options, steps)
+    figures = _figures(run, measured, dataset.labels)
     record = run.record
     return {
         **asdict(cell),

@@ -20,17 +20,14 @@ import cv2
 import numpy as np
 import torch
 from measuring.machine import RESULTS, describe_machine, write_result
-from products import FIGURES, WHOLE, opened
+from products import FIGURES, WHOLE, opened, trained
 
 from models.pictures import read_picture
-from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.sampling.augmentation import EpochSampler
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.choices import DEFAULT_WEIGHTS
-from trainer.fit.options import TrainOptions, resolve
-from trainer.fit.recipe import train
+from trainer.fit.options import TrainOptions
 
 PHOTO_PX, LARGE_PX = 224, 320
 STEPS = 200
@@ -68,18 +65,8 @@ def measure_case(
     dataset: Dataset, size_px: int, steps: int, seed: int
 ) -> dict[str, Any]:
     """Train one detector and return its figures on the held-out photos."""
-    photos, held_out = dataset.for_training()
-    options = TrainOptions(
-        weights=DEFAULT_WEIGHTS, size_px=size_px, seed=seed, selects=False
-    )
-    per_epoch = len(EpochSampler(photos, seed)) // resolve(options, photos).batch
-    options = replace(options, epochs=max(1, round(steps / max(1, per_epoch))))
-    observer = TerminalObserver()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run = train(dataset, options, Path(folder), observer, resume=False).run
-        finally:
-            observer.close()
+    options = TrainOptions(weights=DEFAULT_WEIGHTS, size_px=size_px, seed=seed)
+    run, held_out = trained(dataset, options, steps), dataset.for_training()[1]
     record = run.record
     detector = TorchDetector(run.model, record.input_height_px, record.input_width_px)
     found = predict_photos(detector, held_out, len(dataset.labels))

@@ -7,9 +7,9 @@ each epoch and every minute in between: a kill at any step loses at most a minut
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,6 +23,7 @@ from trainer.fit.time_plan import TimePlan
 from trainer.run_record import unwritable
 
 CHECKPOINT_EVERY_S = 60.0
+Value = TypeVar("Value")
 
 
 class CheckpointFile:
@@ -95,11 +96,9 @@ def stored_start(path: Path) -> tuple[str, Architecture]:
     Raises:
         TrainingError: There is no checkpoint, or it is damaged.
     """
-    try:
-        made_with = _state(path, torch.device("cpu"))["extra"]["made_with"]
-        return str(made_with["weights"]), Architecture(made_with["detector"])
-    except (OSError, *UNREADABLE) as exc:
-        raise cannot_resume(path, exc) from exc
+    return _made_with(
+        path, lambda values: (values["weights"], Architecture(values["detector"]))
+    )
 
 
 def stored_input(path: Path) -> tuple[int, int]:
@@ -111,9 +110,17 @@ def stored_input(path: Path) -> tuple[int, int]:
     Raises:
         TrainingError: There is no checkpoint, or it is damaged.
     """
+    return _made_with(
+        path,
+        lambda values: (int(values["input_height_px"]), int(values["input_width_px"])),
+    )
+
+
+def _made_with(path: Path, read: Callable[[dict[str, str]], Value]) -> Value:
+    """Return what is read of the values that must be the same on a resume."""
     try:
         made_with = _state(path, torch.device("cpu"))["extra"]["made_with"]
-        return int(made_with["input_height_px"]), int(made_with["input_width_px"])
+        return read({key: str(value) for key, value in made_with.items()})
     except (OSError, *UNREADABLE) as exc:
         raise cannot_resume(path, exc) from exc
 
